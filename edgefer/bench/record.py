@@ -1,0 +1,129 @@
+"""RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
+
+Schema history: 1 — first version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from edgefer.artifact import Baseline
+from edgefer.errors import InputError
+from edgefer.metrics import Score
+from edgefer.spec import Frozen, LabelSet, Lineage
+
+SCHEMA = 1
+
+Kind = Literal["measured", "emulated", "estimated"]
+
+
+class ArtifactRef(Frozen):
+    """Which file was run."""
+
+    name: str
+    format: str
+    sha256: str
+    bytes: int
+    backbone_sha256: str
+    labels: LabelSet
+    lineage: Lineage
+
+
+class BatchTiming(Frozen):
+    """Times of single runs at one batch size, in nanoseconds, in the order they were taken.
+
+    ``unstable`` is empty, or says why the run may not be trusted.
+    """
+
+    batch: int
+    warmup_ns: tuple[int, ...]
+    samples_ns: tuple[int, ...]
+    unstable: str = ""
+
+    def latency_ns(self, quantile: float = 0.5) -> float:
+        """A quantile of the samples, linearly interpolated."""
+        return float(np.quantile(self.samples_ns, quantile))
+
+    @property
+    def fps(self) -> float:
+        """Images per second: batch / median latency, the only definition of FPS in this project."""
+        return self.batch / (self.latency_ns() / 1e9)
+
+
+class Accuracy(Frozen):
+    """Scores on the test split: all rows, and without those whose image also stands in the training split.
+
+    ``baseline`` is the float backbone on the same rows. ``drop_skipped`` says why there is no F1 drop, if so.
+    ``predictions`` are class numbers on the full split, in order.
+    """
+
+    data: str
+    synthetic: bool
+    full: Score
+    clean: Score
+    predictions: tuple[int, ...]
+    baseline: Baseline | None = None
+    drop_skipped: str = ""
+
+    @property
+    def f1_drop(self) -> float | None:
+        """Baseline weighted F1 minus this artifact's, in points (0..100), full split; None if not comparable."""
+        return self._drop("full")
+
+    @property
+    def f1_drop_clean(self) -> float | None:
+        """The same on the rows without leaks."""
+        return self._drop("clean")
+
+    def _drop(self, part: Literal["full", "clean"]) -> float | None:
+        mine: Score = getattr(self, part)
+        base: Score | None = getattr(self.baseline, part) if self.baseline else None
+        if base is None or base.rows_sha256 != mine.rows_sha256:
+            return None
+        return 100 * (base.weighted_f1 - mine.weighted_f1)
+
+
+class ColdStart(Frozen):
+    """Loading the file and the first inference at batch 1, in a fresh process, in nanoseconds."""
+
+    load_ns: int
+    first_ns: int
+
+
+class RunRecord(Frozen):
+    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for."""
+
+    schema: int
+    kind: Kind
+    artifact: ArtifactRef
+    target: str
+    executed_on: str
+    started: str
+    environment: dict[str, Any]
+    timings: tuple[BatchTiming, ...] = ()
+    cold_start: ColdStart | None = None
+    peak_memory_bytes: int | None = None
+    accuracy: Accuracy | None = None
+    notes: tuple[str, ...] = ()
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read one record.
+
+    Raises:
+        InputError: no such file, no RunRecord, or a schema this version does not read.
+    """
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+        if isinstance(raw, dict) and raw.get("schema") not in (None, SCHEMA):
+            raise InputError(f"{path}: RunRecord schema {raw['schema']}, this edgefer reads {SCHEMA}",
+                             hint="use the edgefer that wrote it, or bench again")
+        return msgspec.convert(raw, RunRecord)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a RunRecord ({error})") from error

@@ -1,0 +1,111 @@
+"""Everything that is printed goes through here: tables, JSON, notes, progress, errors.
+
+Results go to standard output; notes, progress and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_state = {"quiet": False, "verbose": False}
+
+
+class Advance(Protocol):
+    """Reports ``done`` of ``total`` units of work, with an optional remark."""
+
+    def __call__(self, done: float, total: float, remark: str = "") -> None: ...
+
+
+def configure(*, quiet: bool, verbose: bool) -> None:
+    """Set the habits of this run."""
+    _state.update(quiet=quiet, verbose=verbose)
+
+
+def json_option(command: Any) -> Any:
+    """Add ``--json`` to a command that prints a table."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")(command)
+
+
+def stdout() -> Console:
+    """A rich console for results; at least 100 columns wide when not a terminal, so that tables are not cut."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+
+
+def stderr() -> Console:
+    """A rich console for notes."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def note(message: str) -> None:
+    """Say something on standard error unless ``--quiet``."""
+    if not _state["quiet"]:
+        click.echo(message, err=True)
+
+
+def detail(message: str) -> None:
+    """Say something on standard error if ``--verbose``."""
+    if _state["verbose"]:
+        click.echo(message, err=True)
+
+
+def fail(message: str, error: BaseException | None = None) -> None:
+    """Print the one error line (and the traceback if ``--verbose``)."""
+    click.echo(f"edgefer: error: {message}", err=True)
+    if _state["verbose"] and error is not None:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print records, dataclasses and plain values as indented JSON."""
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; the first column is left-aligned, the others right-aligned."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    stdout().print(table)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Advance]:
+    """A progress bar with an ETA on a terminal; silent when quiet or when standard error is no terminal."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[remark]}"),
+    )
+    disabled = _state["quiet"] or not sys.stderr.isatty()
+    with Progress(*columns, console=stderr(), disable=disabled, transient=True) as bar:
+        task = bar.add_task(title, total=None, remark="")
+
+        def advance(done: float, total: float, remark: str = "") -> None:
+            bar.update(task, completed=done, total=total, remark=remark)
+
+        yield advance

@@ -1,0 +1,77 @@
+"""The ``edgefer`` command: finds the commands, maps errors to one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import click
+
+import edgefer
+import edgefer.cli as rooms
+from edgefer.errors import EdgeferError
+
+NOT_COMMANDS = {"main", "console"}
+
+
+class CommandFolder(click.Group):
+    """One command a module of this package, named like the module; imported only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names, sorted."""
+        modules = (info.name for info in pkgutil.iter_modules(rooms.__path__))
+        return sorted(name.replace("_", "-") for name in modules if name not in NOT_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; None if there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"edgefer.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Answer a mistyped command with a suggestion."""
+        from edgefer.registry import suggestion
+
+        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}; {suggestion(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(edgefer.__version__, prog_name="edgefer")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes: results and errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is being done, and show tracebacks of failures.")
+def cli(quiet: bool, verbose: bool) -> None:
+    """Take a trained facial-expression backbone to a device and prove that it still works there."""
+    from edgefer.cli import console
+
+    console.configure(quiet=quiet, verbose=verbose)
+
+
+def main() -> None:
+    """Run the command line; the only place that exits."""
+    from edgefer.cli import console
+
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        console.fail("interrupted; nothing half-written was left")
+        sys.exit(130)
+    except click.ClickException as error:
+        console.fail(error.format_message())
+        sys.exit(2)
+    except EdgeferError as error:
+        console.fail(str(error), error)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        console.fail(f"{error.filename or 'file system'}: {error.strerror or error}", error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.fail("interrupted; nothing half-written was left")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Labelled faces: readers for the field's data sets, one in-memory form, a memory-mapped cache."""

@@ -1,0 +1,77 @@
+"""Scores of a classifier on a set of rows, and the hash that says which rows they were."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.spec import Frozen, LabelSet
+
+
+class ClassScore(Frozen):
+    """Precision, recall and F1 of one class (0..1), and how many rows truly belong to it."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Score(Frozen):
+    """What a set of predictions is worth.
+
+    ``weighted_*`` averages classes by their share of the rows (S0's protocol), ``macro_f1`` averages them equally.
+    ``confusion[i][j]`` counts rows of class i predicted as j. ``rows_sha256`` identifies the evaluated rows.
+    """
+
+    n: int
+    accuracy: float
+    weighted_precision: float
+    weighted_recall: float
+    weighted_f1: float
+    macro_f1: float
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    rows_sha256: str
+
+
+def rows_sha256(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
+    """Hash images uint8 (N, H, W, C) and their class numbers (N,) in order."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
+    return digest.hexdigest()
+
+
+def score(labels: npt.NDArray[Any], predictions: npt.NDArray[Any], names: LabelSet, *, rows: str) -> Score:
+    """Score predicted class numbers (N,) against true ones (N,); ``rows`` is their ``rows_sha256``.
+
+    A class without true rows and without predictions scores 0, as in scikit-learn with ``zero_division=0``.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    every = np.arange(len(names))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predictions, labels=every, average=None, zero_division=0
+    )
+    share = support / max(1, support.sum())
+    per_class = tuple(
+        ClassScore(name=name, precision=float(p), recall=float(r), f1=float(f), support=int(s))
+        for name, p, r, f, s in zip(names.names, precision, recall, f1, support, strict=True)
+    )
+    matrix = confusion_matrix(labels, predictions, labels=every)
+    return Score(
+        n=len(labels),
+        accuracy=float(np.mean(np.asarray(labels) == np.asarray(predictions))) if len(labels) else 0.0,
+        weighted_precision=float(share @ precision),
+        weighted_recall=float(share @ recall),
+        weighted_f1=float(share @ f1),
+        macro_f1=float(np.mean(f1)),
+        per_class=per_class,
+        confusion=tuple(tuple(int(v) for v in row) for row in matrix),
+        rows_sha256=rows,
+    )

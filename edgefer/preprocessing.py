@@ -1,0 +1,69 @@
+"""From an image file to what a model takes: the one implementation that bench and device share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.errors import InputError
+from edgefer.spec import InputSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def read_pixels(source: Path | Image, *, height: int, width: int, channels: int) -> Pixels:
+    """Decode an image and resize it with Pillow's bilinear kernel (antialiased when shrinking).
+
+    Returns uint8 of shape (height, width, channels); gray uses Pillow's ITU-R 601 luma.
+
+    Raises:
+        InputError: the file is missing, truncated or no image.
+    """
+    from PIL import Image as PillowImage
+    from PIL import UnidentifiedImageError
+
+    try:
+        image = PillowImage.open(source) if isinstance(source, Path) else source
+        image = image.convert("L" if channels == 1 else "RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise InputError(f"{source}: cannot be read as an image ({error})") from error
+    if image.size != (width, height):
+        image = image.resize((width, height), PillowImage.Resampling.BILINEAR)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels.reshape(height, width, channels)
+
+
+def match_channels(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """Bring uint8 (N, H, W, 1 or 3) to the spec's pixel channels: gray is repeated, colour becomes ITU-R 601 luma.
+
+    Raises:
+        InputError: height or width differ from the spec's.
+    """
+    if pixels.shape[1:3] != (spec.height, spec.width):
+        raise InputError(
+            f"images are {pixels.shape[1]}x{pixels.shape[2]}, the model takes {spec.height}x{spec.width}",
+            hint="load the data at the model's size",
+        )
+    if pixels.shape[3] == spec.pixel_channels:
+        return pixels
+    if spec.pixel_channels == 3:
+        return np.repeat(pixels, 3, axis=3)
+    # Pillow's integer luma, so that an image decoded to gray and one converted here are equal.
+    weighted = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
+    return ((weighted + 0x8000) >> 16).astype(np.uint8)[..., None]
+
+
+def to_floats(pixels: Pixels, spec: InputSpec) -> Floats:
+    """Turn uint8 (N, H, W, pixel channels) into the backbone's own float32 (N, H, W, channels)."""
+    pixels = match_channels(pixels, spec)
+    if spec.color == "bgr":
+        pixels = pixels[..., ::-1]
+    scale, offset = np.float32(spec.scale), np.float32(spec.offset)
+    return np.ascontiguousarray(pixels.astype(np.float32) * scale + offset, dtype=np.float32)
