@@ -61,3 +61,11 @@ class TargetMismatchError(EdgeferError):
     """A runtime ran somewhere else than it was asked to."""
 
     exit_code = 4
+
+
+class WeightsUnavailableError(InputError):
+    """Named pretrained weights that can be had neither from a cache nor from the network."""
+
+
+class TrainingError(EdgeferError):
+    """A training run that cannot go on."""

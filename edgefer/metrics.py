@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.errors import InputError
 from edgefer.spec import Frozen, LabelSet
 
 
-class ClassScore(Frozen):
+class ClassScore(Frozen, frozen=True):
     """Precision, recall and F1 of one class (0..1), and how many rows truly belong to it."""
 
     name: str
@@ -21,11 +22,11 @@ class ClassScore(Frozen):
     support: int
 
 
-class Score(Frozen):
+class Score(Frozen, frozen=True):
     """What a set of predictions is worth.
 
-    ``weighted_*`` averages classes by their share of the rows (S0's protocol), ``macro_f1`` averages them equally.
-    ``confusion[i][j]`` counts rows of class i predicted as j. ``rows_sha256`` identifies the evaluated rows.
+    ``weighted_*`` averages classes by their share of the rows (S0's protocol), ``macro_f1`` averages them
+    equally. ``confusion[i][j]`` counts rows of class i predicted as j. ``rows_sha256`` identifies the rows.
     """
 
     n: int
@@ -38,9 +39,19 @@ class Score(Frozen):
     confusion: tuple[tuple[int, ...], ...]
     rows_sha256: str
 
+    def __post_init__(self) -> None:
+        if {len(self.confusion), *map(len, self.confusion)} != {len(self.per_class)}:
+            raise ValueError("confusion needs one row and one column a class")
+
 
 def rows_sha256(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
-    """Hash images uint8 (N, H, W, C) and their class numbers (N,) in order."""
+    """Hash images uint8 (N, H, W, C) and their class numbers (N,) in order.
+
+    Raises:
+        ValueError: the images are not uint8, or not as many as the labels.
+    """
+    if pixels.dtype != np.uint8 or len(pixels) != len(labels):
+        raise ValueError(f"{len(pixels)} images of {pixels.dtype} with {len(labels)} labels")
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
     digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
@@ -51,14 +62,22 @@ def score(labels: npt.NDArray[Any], predictions: npt.NDArray[Any], names: LabelS
     """Score predicted class numbers (N,) against true ones (N,); ``rows`` is their ``rows_sha256``.
 
     A class without true rows and without predictions scores 0, as in scikit-learn with ``zero_division=0``.
+
+    Raises:
+        InputError: there are no rows; a score of nothing would compare with everything.
+        ValueError: unequal lengths, or a class number that is none (scikit-learn would leave it out).
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+    if not len(labels):
+        raise InputError("no rows to score", hint="'edgefer data inspect' counts rows and leaked ones")
     every = np.arange(len(names))
+    if not np.isin(np.concatenate([labels, predictions]), every).all():
+        raise ValueError(f"class numbers must be 0..{len(names) - 1}")
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predictions, labels=every, average=None, zero_division=0
     )
-    share = support / max(1, support.sum())
+    share = support / len(labels)
     per_class = tuple(
         ClassScore(name=name, precision=float(p), recall=float(r), f1=float(f), support=int(s))
         for name, p, r, f, s in zip(names.names, precision, recall, f1, support, strict=True)
@@ -66,7 +85,7 @@ def score(labels: npt.NDArray[Any], predictions: npt.NDArray[Any], names: LabelS
     matrix = confusion_matrix(labels, predictions, labels=every)
     return Score(
         n=len(labels),
-        accuracy=float(np.mean(np.asarray(labels) == np.asarray(predictions))) if len(labels) else 0.0,
+        accuracy=float(np.mean(np.asarray(labels) == np.asarray(predictions))),
         weighted_precision=float(share @ precision),
         weighted_recall=float(share @ recall),
         weighted_f1=float(share @ f1),

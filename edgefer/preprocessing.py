@@ -65,5 +65,5 @@ def to_floats(pixels: Pixels, spec: InputSpec) -> Floats:
     pixels = match_channels(pixels, spec)
     if spec.color == "bgr":
         pixels = pixels[..., ::-1]
-    scale, offset = np.float32(spec.scale), np.float32(spec.offset)
+    scale, offset = np.asarray(spec.scale, np.float32), np.asarray(spec.offset, np.float32)
     return np.ascontiguousarray(pixels.astype(np.float32) * scale + offset, dtype=np.float32)

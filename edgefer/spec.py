@@ -21,7 +21,7 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all records: immutable, keyword-only, unknown keys refused."""
 
 
-class LabelSet(Frozen):
+class LabelSet(Frozen, frozen=True):
     """Class names in output order.
 
     ``source`` is the protocol the names come from: ``ferplus-9``, ``ferplus-8``, ``fer2013-7``, ``folder``, ….
@@ -38,7 +38,7 @@ class LabelSet(Frozen):
         return len(self.names)
 
 
-class InputSpec(Frozen):
+class InputSpec(Frozen, frozen=True):
     """What a backbone's input tensor means, from an image's pixels on.
 
     A pixel value p in 0..255 becomes ``p * scale + offset``: either ``range = (lo, hi)`` maps 0..255 linearly to
@@ -95,7 +95,12 @@ class InputSpec(Frozen):
         """The pixel mapping in the grammar that ``parse_range`` reads."""
         if self.range is not None:
             return f"{self.range[0]:g}..{self.range[1]:g}"
-        return "mean:" + ",".join(f"{m:g}" for m in self.mean or ()) + "/std:" + ",".join(f"{s:g}" for s in self.std or ())
+        return (
+            "mean:"
+            + ",".join(f"{m:g}" for m in self.mean or ())
+            + "/std:"
+            + ",".join(f"{s:g}" for s in self.std or ())
+        )
 
 
 _RANGE = re.compile(r"(?P<lo>-?\d+(?:\.\d+)?)\.\.(?P<hi>-?\d+(?:\.\d+)?)")
@@ -126,7 +131,15 @@ def parse_range(text: str, channels: int) -> dict[str, Any]:
     raise InputError(f"cannot read the range {text!r}", hint=hint)
 
 
-class Step(Frozen):
+class Cost(Frozen, frozen=True):
+    """Size of a network. ``macs``: multiply-accumulates of convolutions and dense layers for one image."""
+
+    parameters: int
+    macs: int
+    layers: int
+
+
+class Step(Frozen, frozen=True):
     """One entry of a lineage: what was done, with which settings, in how many seconds."""
 
     name: str

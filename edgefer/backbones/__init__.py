@@ -1,0 +1,1 @@
+"""Trained networks: opening, saving, walking and judging them; one module a family."""

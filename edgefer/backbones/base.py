@@ -11,7 +11,7 @@ from edgefer.spec import Frozen, InputSpec, LabelSet, Lineage, Step
 SIDECAR_SUFFIX = ".edgefer.json"
 
 
-class Sidecar(Frozen):
+class Sidecar(Frozen, frozen=True):
     """What stands beside a model file (``model.keras`` → ``model.edgefer.json``) and says what the file cannot."""
 
     input: InputSpec

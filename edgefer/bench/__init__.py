@@ -1,0 +1,1 @@
+"""Measuring: targets, timing, cold start, scores, and the RunRecord they end in."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgefer.artifact import Baseline
 from edgefer.errors import InputError
+from edgefer.files import write_atomic
 from edgefer.metrics import Score
 from edgefer.spec import Frozen, LabelSet, Lineage
 
@@ -21,7 +22,7 @@ SCHEMA = 1
 Kind = Literal["measured", "emulated", "estimated"]
 
 
-class ArtifactRef(Frozen):
+class ArtifactRef(Frozen, frozen=True):
     """Which file was run."""
 
     name: str
@@ -33,7 +34,7 @@ class ArtifactRef(Frozen):
     lineage: Lineage
 
 
-class BatchTiming(Frozen):
+class BatchTiming(Frozen, frozen=True):
     """Times of single runs at one batch size, in nanoseconds, in the order they were taken.
 
     ``unstable`` is empty, or says why the run may not be trusted.
@@ -43,6 +44,10 @@ class BatchTiming(Frozen):
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     unstable: str = ""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or not self.samples_ns or min(self.samples_ns) <= 0:
+            raise ValueError("a timing needs a positive batch size and positive samples")
 
     def latency_ns(self, quantile: float = 0.5) -> float:
         """A quantile of the samples, linearly interpolated."""
@@ -54,7 +59,7 @@ class BatchTiming(Frozen):
         return self.batch / (self.latency_ns() / 1e9)
 
 
-class Accuracy(Frozen):
+class Accuracy(Frozen, frozen=True):
     """Scores on the test split: all rows, and without those whose image also stands in the training split.
 
     ``baseline`` is the float backbone on the same rows. ``drop_skipped`` says why there is no F1 drop, if so.
@@ -71,7 +76,7 @@ class Accuracy(Frozen):
 
     @property
     def f1_drop(self) -> float | None:
-        """Baseline weighted F1 minus this artifact's, in points (0..100), full split; None if not comparable."""
+        """Baseline weighted F1 minus this artifact's, in points (0..100), full split; None: no comparison."""
         return self._drop("full")
 
     @property
@@ -87,14 +92,14 @@ class Accuracy(Frozen):
         return 100 * (base.weighted_f1 - mine.weighted_f1)
 
 
-class ColdStart(Frozen):
+class ColdStart(Frozen, frozen=True):
     """Loading the file and the first inference at batch 1, in a fresh process, in nanoseconds."""
 
     load_ns: int
     first_ns: int
 
 
-class RunRecord(Frozen):
+class RunRecord(Frozen, frozen=True):
     """One artifact on one target. ``executed_on`` is what really ran, never what was asked for."""
 
     schema: int
@@ -110,6 +115,16 @@ class RunRecord(Frozen):
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        batches = [timing.batch for timing in self.timings]
+        if len(set(batches)) != len(batches):
+            raise ValueError("one timing a batch size")
+
+
+def save_record(record: RunRecord, path: Path) -> None:
+    """Write one record atomically; equal records give equal bytes."""
+    write_atomic(path, msgspec.json.encode(record, order="deterministic") + b"\n")
+
 
 def load_record(path: Path) -> RunRecord:
     """Read one record.
@@ -120,8 +135,10 @@ def load_record(path: Path) -> RunRecord:
     try:
         raw = msgspec.json.decode(path.read_bytes())
         if isinstance(raw, dict) and raw.get("schema") not in (None, SCHEMA):
-            raise InputError(f"{path}: RunRecord schema {raw['schema']}, this edgefer reads {SCHEMA}",
-                             hint="use the edgefer that wrote it, or bench again")
+            raise InputError(
+                f"{path}: RunRecord schema {raw['schema']}, this edgefer reads {SCHEMA}",
+                hint="use the edgefer that wrote it, or bench again",
+            )
         return msgspec.convert(raw, RunRecord)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -18,13 +19,16 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgefer.verification import Verification
+
 _state = {"quiet": False, "verbose": False}
 
 
 class Advance(Protocol):
     """Reports ``done`` of ``total`` units of work, with an optional remark."""
 
-    def __call__(self, done: float, total: float, remark: str = "") -> None: ...
+    def __call__(self, done: float, total: float, remark: str = "") -> None:
+        """Redraw the bar."""
 
 
 def configure(*, quiet: bool, verbose: bool) -> None:
@@ -77,13 +81,15 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; the first column is left-aligned, the others right-aligned."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        # Escaped: what is printed may hold square brackets, which rich reads as markup.
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     stdout().print(table)
 
 
@@ -109,3 +115,27 @@ def progress(title: str) -> Iterator[Advance]:
             bar.update(task, completed=done, total=total, remark=remark)
 
         yield advance
+
+
+def print_verifications(outcomes: Sequence[Verification]) -> None:
+    """One row an artifact: status, figures, limits, reason."""
+    rows = [
+        (
+            Path(o.artifact).name,
+            o.status,
+            *_against(o),
+            "" if o.top1_agreement is None else f"{o.top1_agreement:.0%}",
+            o.reason,
+        )
+        for o in outcomes
+    ]
+    columns = ("artifact", "status", "largest error", "mean error", "top-1", "reason")
+    print_table("Verification: probabilities of the golden images against the backbone's", columns, rows)
+
+
+def _against(outcome: Verification) -> tuple[str, str]:
+    """Largest and mean error, each with its limit."""
+    limit = outcome.tolerance
+    if limit is None or outcome.max_abs is None or outcome.row_mean is None:
+        return "", ""
+    return f"{outcome.max_abs:.1g} (≤ {limit.max_abs:g})", f"{outcome.row_mean:.1g} (≤ {limit.row_mean:g})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -12,13 +13,13 @@ import edgefer
 import edgefer.cli as rooms
 from edgefer.errors import EdgeferError
 
-NOT_COMMANDS = {"main", "console"}
+NOT_COMMANDS = {"main", "console", "models", "options"}
 
 
 class CommandFolder(click.Group):
     """One command a module of this package, named like the module; imported only when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All command names, sorted."""
         modules = (info.name for info in pkgutil.iter_modules(rooms.__path__))
         return sorted(name.replace("_", "-") for name in modules if name not in NOT_COMMANDS)
@@ -45,7 +46,9 @@ class CommandFolder(click.Group):
 @click.command(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(edgefer.__version__, prog_name="edgefer")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes: results and errors only.")
-@click.option("-v", "--verbose", is_flag=True, help="Say what is being done, and show tracebacks of failures.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Say what is being done, and show tracebacks of failures."
+)
 def cli(quiet: bool, verbose: bool) -> None:
     """Take a trained facial-expression backbone to a device and prove that it still works there."""
     from edgefer.cli import console
@@ -57,6 +60,8 @@ def main() -> None:
     """Run the command line; the only place that exits."""
     from edgefer.cli import console
 
+    # TensorFlow's native code logs on standard error whatever the logging configuration says.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

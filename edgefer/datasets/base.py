@@ -14,19 +14,31 @@ import numpy.typing as npt
 from edgefer.errors import InputError
 from edgefer.metrics import rows_sha256
 from edgefer.preprocessing import Pixels
-from edgefer.spec import LabelSet
+from edgefer.spec import Frozen, LabelSet
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Census(Frozen, frozen=True):
+    """Exact pixel duplicates among some rows.
+
+    ``rows`` counts all rows a split; ``duplicates`` the rows that repeat an earlier one; ``leaked`` the rows
+    a split whose image also stands in the training split.
+    """
+
+    rows: dict[Split, int]
+    duplicates: int
+    leaked: dict[Split, int]
 
 
 @dataclass(frozen=True)
 class Subset:
     """Rows of one split.
 
-    ``pixels`` uint8 (N, H, W, C), ``labels`` int64 (N,), ``soft`` float32 (N, K) that sums to 1 a row (the taggers'
-    votes where there are any, else one-hot), ``leaked`` bool (N,): the very same image also stands in the training
-    split (always false for training rows themselves).
+    ``pixels`` uint8 (N, H, W, C), ``labels`` int64 (N,), ``soft`` float32 (N, K) that sums to 1 a row (the
+    taggers' votes where there are any, else one-hot), ``leaked`` bool (N,): the very same image also stands
+    in the training split (always false for training rows themselves).
     """
 
     pixels: Pixels
@@ -51,15 +63,18 @@ class Subset:
 class Dataset:
     """A whole labelled set.
 
-    ``splits`` maps a split's name to its rows; ``dropped`` counts rows left out, by reason; ``ties`` counts rows a
-    split whose most-voted class is not unique. ``synthetic`` sets are labelled so wherever their numbers appear.
+    ``splits`` maps a split's name to its rows; ``dropped`` counts rows left out, by split and reason;
+    ``ties`` counts rows a split whose most-voted class is not unique (empty where nobody voted). ``census``
+    counts duplicates among all rows of the files (``file``) and among those that are used (``usable``).
+    ``synthetic`` sets are labelled so wherever their numbers appear.
     """
 
     name: str
     labels: LabelSet
     splits: dict[Split, Subset]
-    dropped: dict[str, int] = field(default_factory=dict)
-    ties: dict[str, int] = field(default_factory=dict)
+    dropped: dict[Split, dict[str, int]] = field(default_factory=dict)
+    ties: dict[Split, int] = field(default_factory=dict)
+    census: dict[Literal["file", "usable"], Census] = field(default_factory=dict)
     synthetic: bool = False
 
     def split(self, name: Split) -> Subset:
@@ -77,11 +92,18 @@ class Dataset:
 class Reader:
     """A layout of files that holds faces.
 
-    ``finds(path)`` says, cheaply, whether ``path`` (a file or a folder) is in this layout. ``label_sets`` are the
-    protocols it can answer. ``read(path, label_set, (height, width), channels)`` parses it.
+    ``layout`` describes it in half a line. ``label_sets`` are the protocols it can answer, its default first.
+    ``finds(path)`` says, cheaply, whether ``path`` (a file or a folder) is in this layout; ``sources(path)``
+    lists the files that make it up, for the cache. ``read(path, label_set, (height, width), channels)``
+    parses it. Where two layouts are found in one place and both answer, the higher ``rank`` does. ``version``
+    rises when ``read`` gives other rows for the same files, so that cached ones are not used.
     """
 
     id: str
+    layout: str
     label_sets: tuple[str, ...]
     finds: Callable[[Path], bool]
+    sources: Callable[[Path], tuple[Path, ...]]
     read: Callable[[Path, str, tuple[int, int], int], Dataset]
+    rank: int = 0
+    version: int = 1

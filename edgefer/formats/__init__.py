@@ -1,0 +1,1 @@
+"""Formats: one module a container, each declaring its precisions."""

@@ -1,0 +1,1 @@
+"""Network architectures that recipes name, one file a family; the registry finds their ``FAMILIES``."""

@@ -1,0 +1,57 @@
+"""Fetching pretrained weights that Keras knows by name."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from edgefer.errors import InputError, WeightsUnavailableError
+
+SECONDS_TO_CONNECT = 10.0
+
+
+def with_weights(build: Callable[[str | None], Any], weights: str | None) -> Any:
+    """Call ``build(weights)`` of ``keras.applications``; give up soon where there is no network.
+
+    ``weights`` is None, ``imagenet`` (fetched once, then kept in Keras' own cache) or a file of the network
+    without its top, as Keras publishes them.
+
+    Raises:
+        WeightsUnavailableError: a named set cannot be fetched.
+        InputError: the network refuses the input shape, or the file does not fit it.
+    """
+    try:
+        with _impatient(), warnings.catch_warnings():
+            # Keras warns that ImageNet weights were trained at another size; the recipe says so already.
+            warnings.simplefilter("ignore", UserWarning)
+            # Standard output is for results; Keras announces downloads there.
+            with redirect_stdout(sys.stderr):
+                return build(weights)
+    except (ValueError, OSError) as error:
+        raise InputError(f"the network cannot be built: {_line(error)}") from error
+    except Exception as error:
+        # Keras wraps every failed download in a bare Exception.
+        if "URL fetch failure" not in str(error):
+            raise
+        raise WeightsUnavailableError(
+            f"{weights} weights could not be fetched: {_line(error)}",
+            hint="fetch them once with a network, name a file, or set backbone.weights_missing = 'random'",
+        ) from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_TO_CONNECT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

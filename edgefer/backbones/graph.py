@@ -1,0 +1,84 @@
+"""Walking a Keras 3 network: calling its layers anew, and counting what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgefer.spec import Cost
+
+Caller = Callable[..., Any]
+
+
+def replay(model: Any, value: Any, call: Caller) -> Any:
+    """Run ``value`` through all layers of ``model`` in order, nested models opened.
+
+    ``call(layer, *args, **kwargs)`` decides what a layer does; what it returns is handed on, tensor or not.
+    """
+    import keras
+
+    def enter(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        nested = isinstance(layer, (keras.Sequential, keras.Model)) and _is_graph(layer)
+        return replay(layer, args[0], call) if nested else call(layer, *args, **kwargs)
+
+    if isinstance(model, keras.Sequential):
+        for layer in model.layers:
+            value = enter(layer, value)
+        return value
+
+    def operation(layer: Any) -> Caller:
+        return lambda *args, **kwargs: enter(layer, *args, **kwargs)
+
+    return model._run_through_graph(value, operation)
+
+
+def _is_graph(layer: Any) -> bool:
+    import keras
+
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+
+
+def cost_of(model: Any) -> Cost:
+    """Count parameters, multiply-accumulates and layers of a Keras network with a fixed input size."""
+    import keras
+
+    total = {"macs": 0, "layers": 0}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        output = layer(*args, **kwargs)
+        total["layers"] += 1
+        total["macs"] += _macs(layer, args[0], output)
+        return output
+
+    replay(model, keras.KerasTensor(model.inputs[0].shape), call)
+    return Cost(parameters=model.count_params(), **total)
+
+
+def _macs(layer: Any, inputs: Any, output: Any) -> int:
+    import keras
+
+    if isinstance(layer, keras.layers.Dense):
+        return int(layer.kernel.shape[0] * layer.kernel.shape[1] * _pixels(output))
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        depthwise = _size(layer.depthwise_kernel) * _pixels(output)
+        return int(depthwise + _size(layer.pointwise_kernel) * _pixels(output))
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return int(_size(layer.kernel) * _pixels(inputs))
+    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
+        return int(_size(layer.kernel) * _pixels(output))
+    return 0
+
+
+def _size(weight: Any) -> int:
+    size = 1
+    for dimension in weight.shape:
+        size *= dimension
+    return size
+
+
+def _pixels(tensor: Any) -> int:
+    """Positions of a tensor (N, …, C) for one image."""
+    size = 1
+    for dimension in tensor.shape[1:-1]:
+        size *= dimension
+    return size

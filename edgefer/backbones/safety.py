@@ -1,0 +1,106 @@
+"""Which model files carry code: decided from their descriptions, before anything in them is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgefer.errors import UntrustedCodeError
+from edgefer.interop import TF_OPS
+
+# Keras 2 layers that are no classes of tf_keras.layers but part of every graph description.
+_KERAS2_STRUCTURE = {"Functional", "Model", "Sequential", "InputLayer", "TFOpLambda"}
+
+# TensorFlow ops that touch files, run Python or open connections; a SavedModel may hold them.
+_UNSAFE_OPS = {
+    "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "PrintV2",
+    "Save", "SaveSlices", "ImmutableConst", "DebugIdentity", "DebugIdentityV2", "Rpc",
+}  # fmt: skip
+
+
+def refuse_code_in_keras3(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a Keras 3 description that names lambdas or classes from outside Keras.
+
+    Raises:
+        UntrustedCodeError: it does.
+    """
+    for node in _dicts(config):
+        kind = node.get("class_name")
+        if kind in ("Lambda", "__lambda__"):
+            raise _refusal(path, f"a {kind} layer ({_name(node)})")
+        module = node.get("module")
+        if kind and module and str(module).split(".")[0] != "keras":
+            raise _refusal(path, f"the class {module}.{kind}")
+        if kind and ">" in str(node.get("registered_name") or ""):
+            raise _refusal(path, f"the custom object {node['registered_name']}")
+
+
+def refuse_code_in_keras2(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a Keras 2 description that names layers from outside tf_keras, lambdas, or unknown TensorFlow calls.
+
+    Raises:
+        UntrustedCodeError: it does.
+    """
+    import tf_keras
+
+    for layer in _layers(config):
+        kind = layer.get("class_name", "")
+        if kind == "Lambda" or not (hasattr(tf_keras.layers, kind) or kind in _KERAS2_STRUCTURE):
+            raise _refusal(path, f"a {kind} layer ({_name(layer)})")
+        function = layer.get("config", {}).get("function")
+        if kind == "TFOpLambda" and function not in TF_OPS:
+            raise _refusal(path, f"a call to tf.{function} ({_name(layer)})")
+
+
+def refuse_code_in_savedmodel(path: Path) -> None:
+    """Refuse a SavedModel whose graph holds ops that reach files, Python or the network.
+
+    Raises:
+        UntrustedCodeError: it does.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    saved = SavedModel()
+    saved.ParseFromString((path / "saved_model.pb").read_bytes())
+    for meta in saved.meta_graphs:
+        graph = meta.graph_def
+        # Checkpoint ops stand in every SavedModel's own restore function; those are run by the loader only.
+        for function in graph.library.function:
+            for node in function.node_def:
+                if node.op in _UNSAFE_OPS:
+                    raise _refusal(path, f"the TensorFlow op {node.op}")
+        for node in graph.node:
+            if node.op in _UNSAFE_OPS:
+                raise _refusal(path, f"the TensorFlow op {node.op}")
+
+
+def _refusal(path: Path, what: str) -> UntrustedCodeError:
+    return UntrustedCodeError(
+        f"{path}: holds {what}, which can run any code on loading",
+        hint="give --trust if you trust where the file comes from",
+    )
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _dicts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _dicts(inner)
+
+
+def _layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All layer descriptions of a Keras 2 model configuration, nested models opened."""
+    for layer in model.get("config", {}).get("layers", ()):
+        yield layer
+        if "layers" in layer.get("config", {}):
+            yield from _layers(layer)
+        if isinstance(wrapped := layer.get("config", {}).get("layer"), dict):
+            yield wrapped
+
+
+def _name(node: dict[str, Any]) -> str:
+    return repr(node.get("config", {}).get("name", "?"))

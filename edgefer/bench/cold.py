@@ -1,0 +1,106 @@
+"""Cold start and peak memory of one artifact, each in a process of its own.
+
+``python -m edgefer.bench.cold ARTIFACT --runtime ID --threads N`` prints one JSON object. Loading includes
+the import of the runtime's library: that is what a program on a device waits for. The file's bytes are in the
+page cache by then (its hash was checked), so the disk is not part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgefer.errors import EdgeferError
+
+TIMEOUT_SECONDS = 300
+STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class Cold:
+    """Nanoseconds to load and for the first inference at batch 1; peak resident memory in bytes."""
+
+    load_ns: int
+    first_ns: int
+    peak_memory_bytes: int
+
+
+def measure_cold(artifact: Path, runtime: str, threads: int) -> Cold:
+    """Load and run ``artifact`` once in a fresh process.
+
+    Raises:
+        EdgeferError: that process failed, hung or answered nonsense.
+    """
+    command = [sys.executable, "-m", __name__, str(artifact), "--runtime", runtime, "--threads", str(threads)]
+    failure = f"{artifact}: the cold start in a process of its own failed"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+        if done.returncode:
+            raise EdgeferError(f"{failure} (exit {done.returncode}): {_last_line(done.stderr)}")
+        return msgspec.json.decode(_last_line(done.stdout), type=Cold)
+    except subprocess.TimeoutExpired:
+        raise EdgeferError(f"{failure}: no answer in {TIMEOUT_SECONDS} s") from None
+    except msgspec.DecodeError as error:
+        raise EdgeferError(f"{failure}: its answer cannot be read ({error})") from error
+
+
+def load_and_run(artifact: Path, runtime: str, threads: int) -> Cold:
+    """Do it in this process: open ``artifact`` with the runtime of that id and run its first golden image."""
+    from edgefer.artifact import open_artifact
+    from edgefer.registry import discover, lookup
+
+    opened = open_artifact(artifact)
+    engine = lookup("runtime", runtime, discover("edgefer.runtimes", "RUNTIMES"))
+    start = time.perf_counter_ns()
+    session = engine.open(opened, threads)
+    loaded = time.perf_counter_ns()
+    feed = session.prepare(opened.golden.inputs[:1])
+    begin = time.perf_counter_ns()
+    session.run(feed)
+    end = time.perf_counter_ns()
+    return Cold(loaded - start, end - begin, peak_memory())
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes.
+
+    Linux carries ``ru_maxrss`` over from the parent across exec, so there the kernel's high-water mark of
+    this very address space is read instead; macOS counts ``ru_maxrss`` in bytes and starts afresh.
+    """
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    """Answer ``measure_cold`` from inside the fresh process."""
+    parser = argparse.ArgumentParser(prog="python -m edgefer.bench.cold")
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--runtime", required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    try:
+        cold = load_and_run(options.artifact, options.runtime, options.threads)
+    except EdgeferError as error:
+        sys.exit(str(error))
+    print(json.dumps(msgspec.to_builtins(cold)))
+
+
+def _last_line(text: str) -> str:
+    """The last line that says something."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Runs artifacts on a target, all together, and writes down what came of it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgefer.artifact import Artifact
+from edgefer.bench.cold import Cold, measure_cold
+from edgefer.bench.environment import default_threads, environment, load_average
+from edgefer.bench.measure import Plan, measure
+from edgefer.bench.record import SCHEMA, Accuracy, ArtifactRef, BatchTiming, ColdStart, RunRecord
+from edgefer.bench.scoring import accuracy, scorable
+from edgefer.bench.target import Target, missing_runtime
+from edgefer.datasets.base import Dataset
+from edgefer.errors import EdgeferError, InputError, TargetMismatchError, TargetUnavailableError
+from edgefer.preprocessing import Pixels
+from edgefer.registry import discover
+from edgefer.runtimes.base import Runtime, Session
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with every artifact of a run.
+
+    ``batches`` empty: no latency, cold start or memory, only accuracy. ``data`` gives the labelled images in
+    the shape an artifact wants; None: no accuracy. ``threads`` 0: as many as the target says.
+    ``runtimes`` and ``cold`` are the installed ones unless given.
+    """
+
+    target: Target
+    plan: Plan
+    batches: tuple[int, ...] = ()
+    threads: int = 0
+    data: Callable[[Artifact], Dataset] | None = None
+    runtimes: Mapping[str, Runtime] = field(default_factory=lambda: discover("edgefer.runtimes", "RUNTIMES"))
+    cold: Callable[[Path, str, int], Cold] = measure_cold
+
+    @property
+    def used_threads(self) -> int:
+        """The number of threads every session is opened with."""
+        return self.threads or self.target.options.threads or default_threads()
+
+    def runtime(self, artifact: Artifact) -> Runtime:
+        """What runs ``artifact`` on this target.
+
+        Raises:
+            InputError: the target does not take its format.
+            TargetUnavailableError: the runtime is not installed or not there.
+        """
+        if not self.target.takes(artifact.format):
+            refused = f"{artifact.path}: target {self.target.id} does not take {artifact.format}"
+            raise InputError(refused, hint=f"it takes: {', '.join(self.target.formats)}")
+        if missing := missing_runtime(self.target, artifact.container, self.runtimes):
+            raise TargetUnavailableError(f"target {self.target.id} cannot run {artifact.format}: {missing}")
+        return self.runtimes[self.target.runtimes[artifact.container]]
+
+
+@dataclass
+class _Run:
+    """One artifact while it is being measured."""
+
+    artifact: Artifact
+    runtime: Runtime
+    session: Session
+    timings: list[BatchTiming] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    cold: Cold | None = None
+    accuracy: Accuracy | None = None
+
+
+def run(artifacts: Sequence[Artifact], job: Job, progress: Progress | None = None) -> list[RunRecord]:
+    """Measure ``artifacts`` together, interleaved at each batch size; one record each, in the given order.
+
+    Raises:
+        InputError: an artifact or the data does not fit the target or each other.
+        TargetUnavailableError: a runtime is missing.
+        TargetMismatchError: a session runs somewhere else than the target says.
+        EdgeferError: an artifact cannot be loaded in a process of its own, or fails while it runs.
+    """
+    runs = _open_all(artifacts, job)
+    started, before = datetime.datetime.now(datetime.UTC), load_average()
+    for done, (remark, part) in enumerate(parts := _parts(runs, job)):
+        part(partial(_tell, progress, remark, done, len(parts)))
+    around = environment(job.used_threads) | {"load_before": before, "load_after": load_average()}
+    return [_record(each, job, started.isoformat(timespec="seconds"), around) for each in runs]
+
+
+Part = tuple[str, Callable[[Callable[[float], None]], None]]
+
+
+def _parts(runs: list[_Run], job: Job) -> list[Part]:
+    """The work in the order it is done: the quiet cold starts first, the scores last."""
+    parts: list[Part] = []
+    if job.batches:
+        parts += [
+            (f"cold start, {each.artifact.path.name}", partial(_start_cold, each, job)) for each in runs
+        ]
+    parts += [(f"latency at batch {batch}", partial(_time, runs, batch, job)) for batch in job.batches]
+    if job.data:
+        parts += [(f"accuracy, {each.artifact.path.name}", partial(_score, each, job.data)) for each in runs]
+    return parts
+
+
+def _tell(progress: Progress | None, remark: str, done: int, total: int, share: float) -> None:
+    """Report ``share`` of the part after the ``done`` ones."""
+    if progress:
+        progress(done + share, total, remark)
+
+
+def _open_all(artifacts: Sequence[Artifact], job: Job) -> list[_Run]:
+    """Refuse what can be refused before minutes are spent: runtimes, then data, then the files themselves."""
+    chosen = [(artifact, job.runtime(artifact)) for artifact in artifacts]
+    if job.data:
+        for artifact in artifacts:
+            scorable(artifact, job.data(artifact))
+    return [_Run(artifact, runtime, _open(artifact, runtime, job)) for artifact, runtime in chosen]
+
+
+def _open(artifact: Artifact, runtime: Runtime, job: Job) -> Session:
+    """Load one artifact and hold what it says it runs on against the target."""
+    session = runtime.open(artifact, job.used_threads)
+    wanted = job.target.executed_on.get(artifact.container, "")
+    if wanted not in session.executed_on:
+        raise TargetMismatchError(
+            f"{artifact.path}: target {job.target.id} wants {wanted}, but it runs on {session.executed_on}"
+        )
+    return session
+
+
+def _start_cold(each: _Run, job: Job, advance: Callable[[float], None]) -> None:
+    """Cold start and peak memory in a fresh process."""
+    advance(0.0)
+    each.cold = job.cold(each.artifact.path, each.runtime.id, job.used_threads)
+
+
+def _time(runs: list[_Run], batch: int, job: Job, advance: Callable[[float], None]) -> None:
+    """Latency of all artifacts that take this batch size, interleaved."""
+    ready = {number: _ready(each, batch) for number, each in enumerate(runs) if _takes(each, batch)}
+    for number, samples in measure(ready, job.plan, advance=advance).items():
+        timing = BatchTiming(
+            batch=batch,
+            warmup_ns=samples.warmup_ns,
+            samples_ns=samples.samples_ns,
+            unstable=samples.unstable,
+        )
+        runs[number].timings.append(timing)
+
+
+def _takes(each: _Run, batch: int) -> bool:
+    """Whether the file can be run at this batch size; if its size is fixed to another, that is noted."""
+    fixed = each.artifact.manifest.io.input.shape[0]
+    if fixed in (None, batch):
+        return True
+    each.notes.append(f"batch {batch} not run: the file is fixed to batch {fixed}")
+    return False
+
+
+def _ready(each: _Run, batch: int) -> Callable[[], object]:
+    """A closure that runs one prepared batch; proven once, so that a failure names its cause."""
+    try:
+        feed = each.session.prepare(_images(each.artifact, batch))
+        each.session.run(feed)
+    except EdgeferError:
+        raise
+    except Exception as error:  # runtimes raise what they like; it becomes one typed line
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        failed = f"{each.artifact.path}: batch {batch} fails on {each.session.executed_on}: {reason}"
+        raise EdgeferError(failed, hint="choose other sizes with --batch") from error
+    return partial(each.session.run, feed)
+
+
+def _images(artifact: Artifact, batch: int) -> Pixels:
+    """The golden images, repeated up to ``batch`` of them: uint8 (batch, H, W, pixel channels)."""
+    golden = artifact.golden.inputs
+    return golden[np.arange(batch) % len(golden)]
+
+
+def _score(each: _Run, data: Callable[[Artifact], Dataset], advance: Callable[[float], None]) -> None:
+    """Accuracy on the data's test split."""
+    advance(0.0)
+    each.accuracy = accuracy(each.session, each.artifact, data(each.artifact))
+
+
+def _record(each: _Run, job: Job, started: str, around: dict[str, Any]) -> RunRecord:
+    """Put together what was found out about one artifact."""
+    cold = each.cold
+    return RunRecord(
+        schema=SCHEMA,
+        kind="measured",
+        artifact=_reference(each.artifact),
+        target=job.target.id,
+        executed_on=each.session.executed_on,
+        started=started,
+        environment=around,
+        timings=tuple(each.timings),
+        cold_start=ColdStart(load_ns=cold.load_ns, first_ns=cold.first_ns) if cold else None,
+        peak_memory_bytes=cold.peak_memory_bytes if cold else None,
+        accuracy=each.accuracy,
+        notes=tuple(each.notes),
+    )
+
+
+def _reference(artifact: Artifact) -> ArtifactRef:
+    """What identifies the artifact in a record."""
+    manifest = artifact.manifest
+    return ArtifactRef(
+        name=manifest.name,
+        format=manifest.format,
+        sha256=artifact.sha256,
+        bytes=artifact.bytes,
+        backbone_sha256=manifest.backbone_sha256,
+        labels=manifest.labels,
+        lineage=manifest.lineage,
+    )

@@ -1,0 +1,54 @@
+"""The figures of one record in plain values, derived from its raw samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgefer.bench.record import Accuracy, BatchTiming, RunRecord
+
+
+def summarize(record: RunRecord) -> dict[str, Any]:
+    """What a reader wants to know of a record; latency in milliseconds, drops in points."""
+    cold = record.cold_start
+    return {
+        "artifact": record.artifact.name,
+        "format": record.artifact.format,
+        "bytes": record.artifact.bytes,
+        "target": record.target,
+        "executed_on": record.executed_on,
+        "threads": record.environment.get("threads"),
+        "latency": [summarize_timing(timing) for timing in record.timings],
+        "cold_start_ms": (cold.load_ns + cold.first_ns) / 1e6 if cold else None,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "accuracy": summarize_accuracy(record.accuracy) if record.accuracy else None,
+        "notes": record.notes,
+    }
+
+
+def summarize_timing(timing: BatchTiming) -> dict[str, Any]:
+    """Latency quantiles in milliseconds and FPS at one batch size."""
+    quantiles = {"median_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
+    latency = {key: timing.latency_ns(quantile) / 1e6 for key, quantile in quantiles.items()}
+    return {"batch": timing.batch, **latency, "fps": timing.fps, "unstable": timing.unstable}
+
+
+def summarize_accuracy(accuracy: Accuracy) -> dict[str, Any]:
+    """Scores and drops in points, with what they were taken on."""
+    return {
+        "data": accuracy.data,
+        "synthetic": accuracy.synthetic,
+        "full": accuracy.full,
+        "clean": accuracy.clean,
+        "f1_drop": accuracy.f1_drop,
+        "f1_drop_clean": accuracy.f1_drop_clean,
+        "drop_skipped": accuracy.drop_skipped,
+    }
+
+
+def remarks(record: RunRecord) -> list[str]:
+    """What should not be overlooked: the run's notes, unstable timings, the reason for a missing F1 drop."""
+    lines = list(record.notes)
+    lines += [f"batch {t.batch} is unstable: {t.unstable}" for t in record.timings if t.unstable]
+    if record.accuracy and record.accuracy.drop_skipped:
+        lines.append(f"no F1 drop: {record.accuracy.drop_skipped}")
+    return lines

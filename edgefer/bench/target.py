@@ -1,0 +1,215 @@
+"""A target: one TOML file that says which machine, which runtime a container, and how long to measure."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+import edgefer
+from edgefer.bench.measure import Plan
+from edgefer.errors import InputError, TargetUnavailableError
+from edgefer.registry import lookup
+from edgefer.runtimes.base import Runtime
+from edgefer.spec import Frozen
+
+BOARD_FILE = Path("/proc/device-tree/model")
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+class Needs(Frozen, frozen=True):
+    """What a machine must be; empty fields ask for nothing. ``what`` says all of it in words, after "needs".
+
+    ``system`` and ``machine`` are ``platform.system()`` and ``.machine()``; ``macos`` is the lowest major
+    version; ``board`` is how the device tree's name of the board begins; ``package`` must be importable;
+    ``provider`` is an ONNX Runtime execution provider that must be built in, and if it is CUDA's, an NVIDIA
+    driver must be loaded.
+    """
+
+    what: str = ""
+    system: str = ""
+    machine: str = ""
+    macos: int = 0
+    board: str = ""
+    package: str = ""
+    provider: str = ""
+
+    def __post_init__(self) -> None:
+        asked = (self.system, self.machine, self.macos, self.board, self.package, self.provider)
+        if any(asked) and not self.what:
+            raise ValueError("needs must say in `what` what it asks for")
+
+
+class Options(Frozen, frozen=True):
+    """Settings of the runtime. ``threads`` 0 means one a physical core."""
+
+    threads: int = 0
+
+
+class Measuring(Frozen, frozen=True):
+    """How long to measure; the meaning of each value stands in ``edgefer.bench.measure``."""
+
+    min_seconds: float = 2.0
+    min_iterations: int = 30
+    max_warmup_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.min_seconds <= 0 or self.min_iterations < 1 or self.max_warmup_seconds <= 0:
+            raise ValueError("times must be positive and min_iterations at least 1")
+
+    def plan(self, min_seconds: float | None = None) -> Plan:
+        """The plan of one measurement; ``min_seconds`` overrides the target's own."""
+        return Plan(
+            min_seconds=self.min_seconds if min_seconds is None else min_seconds,
+            min_iterations=self.min_iterations,
+            max_warmup_seconds=self.max_warmup_seconds,
+        )
+
+
+class Target(Frozen, frozen=True):
+    """Where artifacts run.
+
+    ``runtimes`` maps a container to the id of the runtime that runs it here. ``executed_on`` maps a container
+    to a text that its session's ``executed_on`` must hold: what else it reports is a fallback, and an error.
+    """
+
+    id: str
+    title: str
+    device: str
+    batches: tuple[int, ...]
+    runtimes: dict[str, str]
+    executed_on: dict[str, str] = msgspec.field(default_factory=dict)
+    options: Options = Options()
+    measure: Measuring = Measuring()
+    needs: Needs = Needs()
+
+    def __post_init__(self) -> None:
+        if not self.batches or min(self.batches) < 1:
+            raise ValueError("batches must be positive numbers, at least one")
+        if not self.runtimes:
+            raise ValueError("runtimes must map at least one container")
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Patterns of the format ids that run here: every precision of a known container."""
+        return tuple(f"{container}-*" for container in sorted(self.runtimes))
+
+    def takes(self, format_id: str) -> bool:
+        """Whether artifacts of this format run here."""
+        return any(fnmatch.fnmatchcase(format_id, pattern) for pattern in self.formats)
+
+
+def folder() -> Path:
+    """Where the targets lie: inside an installed package, beside it in a checkout."""
+    inside = Path(edgefer.__file__).parent / "targets"
+    return inside if inside.is_dir() else inside.parent.parent / "targets"
+
+
+def read_target(path: Path) -> Target:
+    """Read one target file.
+
+    Raises:
+        InputError: no such file, no TOML, an unknown key, a bad value, or an id that is not the file's name.
+    """
+    try:
+        target = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Target)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such target file") from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a target ({error})") from error
+    if target.id != path.stem:
+        raise InputError(f"{path}: the id {target.id!r} is not the file's name")
+    return target
+
+
+def targets() -> dict[str, Target]:
+    """All targets by id, sorted."""
+    return {path.stem: read_target(path) for path in sorted(folder().glob("*.toml"))}
+
+
+def load_target(name: str) -> Target:
+    """The target called ``name``.
+
+    Raises:
+        InputError: there is none; a similar name is suggested.
+    """
+    target: Target = lookup("target", name, targets())
+    return target
+
+
+def availability(target: Target) -> str:
+    """Exactly what ``target`` needs and what this machine is instead; empty if it is available here."""
+    lack = _lack(target.needs)
+    return f"needs {target.needs.what}; {lack}" if lack else ""
+
+
+def require(target: Target) -> None:
+    """Pass if ``target`` is available here.
+
+    Raises:
+        TargetUnavailableError: it is not; the message says what it needs.
+    """
+    if reason := availability(target):
+        raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}")
+
+
+def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runtime]) -> str:
+    """What the runtime of one of the target's containers needs to run here; empty if nothing."""
+    wanted = target.runtimes[container]
+    return (
+        runtimes[wanted].missing() if wanted in runtimes else f"needs a runtime {wanted}, which edgefer lacks"
+    )
+
+
+def board() -> str:
+    """The board's name from the device tree, e.g. ``Raspberry Pi 5 Model B Rev 1.0``; "" elsewhere."""
+    try:
+        return BOARD_FILE.read_bytes().rstrip(b"\0\n").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _lack(needs: Needs) -> str:
+    """The first need that this machine does not meet, in words; "" if it meets all."""
+    here = f"{platform.system()} {platform.machine()}"
+    if needs.system not in ("", platform.system()) or needs.machine not in ("", platform.machine()):
+        return f"this is {here}"
+    if needs.macos and _macos() < needs.macos:
+        return f"this is macOS {platform.mac_ver()[0]}"
+    if needs.board and not board().startswith(needs.board):
+        return f"this is {board() or here}"
+    return _lack_of_software(needs)
+
+
+def _lack_of_software(needs: Needs) -> str:
+    """The same for packages and execution providers."""
+    from importlib.util import find_spec
+
+    if needs.package and find_spec(needs.package) is None:
+        return f"{needs.package} is not installed"
+    if not needs.provider:
+        return ""
+    if needs.provider not in (providers := _providers()):
+        return f"the providers here are: {', '.join(providers) or 'none, without onnxruntime'}"
+    if needs.provider.startswith("CUDA") and os.name == "posix" and not NVIDIA_DRIVER.exists():
+        return "no NVIDIA driver is loaded"
+    return ""
+
+
+def _macos() -> int:
+    """Major version of macOS, 0 elsewhere."""
+    return int(platform.mac_ver()[0].partition(".")[0] or 0)
+
+
+def _providers() -> tuple[str, ...]:
+    """Execution providers built into the installed ONNX Runtime; none if it is missing."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return ()
+    return tuple(onnxruntime.get_available_providers())

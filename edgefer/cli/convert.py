@@ -1,0 +1,126 @@
+"""``edgefer convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgefer.cli import console
+from edgefer.cli.models import Said, golden_faces, open_model
+from edgefer.cli.options import data_options, model_options
+
+if TYPE_CHECKING:
+    from edgefer.pipeline import Outcome
+
+
+@click.command(name="convert")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "formats",
+    required=True,
+    metavar="FORMAT[,FORMAT…]",
+    help="<container>-<precision>, e.g. tflite-int8,onnx-fp32, or all.",
+)
+@data_options
+@model_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    help="Folder for the artifacts.",
+)
+@click.option("--name", help="Name of the artifacts; the model file's own by default.")
+@click.option(
+    "--input",
+    "mode",
+    type=click.Choice(["raw", "float"]),
+    default="raw",
+    show_default=True,
+    help="raw: the file takes uint8 pixels; float: the backbone's own floats.",
+)
+@click.option(
+    "--io",
+    "io_dtype",
+    type=click.Choice(["uint8", "int8"]),
+    default="uint8",
+    show_default=True,
+    help="Integer type at the ends of tflite-int8 files.",
+)
+@click.option(
+    "--calibration", default=200, show_default=True, help="Calibration images, drawn class-balanced."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the calibration sample.")
+@console.json_option
+def command(
+    model: Path,
+    formats: str,
+    out: Path,
+    name: str | None,
+    mode: str,
+    io_dtype: str,
+    calibration: int,
+    seed: int,
+    as_json: bool,
+    **said: Any,
+) -> int:
+    """Convert MODEL (.keras, .h5 or a SavedModel folder) into artifacts that carry their own contract.
+
+    Every file is compared with the backbone before it is written. Exit code 3 if one could not be proven.
+    """
+    from dataclasses import replace
+
+    from edgefer.pipeline import Options, choose_formats, convert
+
+    chosen = choose_formats(formats)
+    backbone, dataset = open_model(model, Said(**said))
+    if dataset is None:
+        console.note("no data given: golden images are synthetic faces, the artifacts carry no F1 baseline")
+    if name:
+        backbone = replace(backbone, name=name)
+    options = Options(mode, io_dtype, calibration, seed)  # type: ignore[arg-type]  # click.Choice checked them
+    with console.progress("convert") as advance:
+        outcomes = convert(
+            backbone, chosen, dataset, dataset or golden_faces(backbone), out, options, advance
+        )
+    _show(outcomes, as_json)
+    return 0 if all(outcome.good for outcome in outcomes) else 3
+
+
+def _show(outcomes: list[Outcome], as_json: bool) -> None:
+    if as_json:
+        console.print_json([_plain(outcome) for outcome in outcomes])
+        return
+    rows = []
+    for o in outcomes:
+        proof = o.verification
+        rows.append(
+            (
+                o.format,
+                o.path or "not written",
+                f"{o.bytes / 1000:,.0f}" if o.path else "",
+                "" if proof is None or proof.max_abs is None else f"{proof.max_abs:.2g}",
+                "error" if o.error else proof.status if proof else "",
+                f"{o.seconds:.1f}",
+            )
+        )
+    console.print_table("Artifacts", ("format", "file", "kB", "max error", "verified", "seconds"), rows)
+    for o in outcomes:
+        if o.error:
+            console.note(f"{o.format}: {o.error}")
+        elif o.verification and o.verification.status != "passed":
+            console.note(f"{o.format}: {o.verification.status}: {o.verification.reason}")
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    return {
+        "format": outcome.format,
+        "path": str(outcome.path) if outcome.path else None,
+        "bytes": outcome.bytes,
+        "seconds": round(outcome.seconds, 3),
+        "verification": outcome.verification,
+        "error": str(outcome.error) if outcome.error else None,
+    }

@@ -1,0 +1,138 @@
+"""``edgefer doctor``."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgefer.cli import console
+
+if TYPE_CHECKING:
+    from edgefer.bench.target import Target
+
+# Other distributions that bring the same module.
+TWINS = {
+    "ai-edge-litert": ("tflite-runtime",),
+    "onnxruntime": ("onnxruntime-gpu",),
+    "tensorflow-cpu": ("tensorflow",),
+}
+EXTRAS = ("data", "metrics", "tflite", "onnx", "report", "train", "convert")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_EXTRA = re.compile(r"extra == ['\"](\w+)['\"]")
+_SYSTEM = re.compile(r"platform_system (==|!=) ['\"](\w+)['\"]")
+
+
+@click.command(name="doctor")
+@console.json_option
+def command(as_json: bool) -> None:
+    """Say what is installed, which targets are reachable, where data is, and what to install for the rest."""
+    answer = {
+        "edgefer": version("edgefer"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": _packages(),
+        "targets": _targets(),
+        "data": _data(),
+        "cache": _cache(),
+    }
+    if as_json:
+        console.print_json(answer)
+    else:
+        _print(answer)
+
+
+def _packages() -> list[dict[str, str]]:
+    """Every package of the extras, under the smallest that brings it. Nothing is imported for it."""
+    extra_of: dict[str, str] = {}
+    for extra in EXTRAS:
+        for name in _names(extra):
+            extra_of.setdefault(name, extra)
+    return [_package(name, extra) for name, extra in extra_of.items()]
+
+
+def _names(extra: str) -> list[str]:
+    """The packages that one extra asks for on this operating system."""
+    texts = [
+        text for text in requires("edgefer") or () if (found := _EXTRA.search(text)) and found[1] == extra
+    ]
+    names = [match[0] for text in texts if _applies(text) and (match := _NAME.match(text))]
+    return [name for name in names if name != "edgefer"]
+
+
+def _package(name: str, extra: str) -> dict[str, str]:
+    """Version, or the command that installs it."""
+    found = next(filter(None, map(_installed, (name, *TWINS.get(name, ())))), "")
+    remedy = "" if found else f"pip install 'edgefer[{extra}]'"
+    return {"package": name, "extra": extra, "installed": found, "install": remedy}
+
+
+def _applies(requirement: str) -> bool:
+    """Whether the requirement is meant for this operating system."""
+    wanted = _SYSTEM.search(requirement)
+    return not wanted or (platform.system() == wanted[2]) == (wanted[1] == "==")
+
+
+def _installed(name: str) -> str:
+    """Version of a distribution, with its name where it is a twin's; "" if it is not installed."""
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return ""
+    is_twin = any(name in twins for twins in TWINS.values())
+    return f"{found} ({name})" if is_twin else found
+
+
+def _targets() -> list[dict[str, str]]:
+    """Every target, what it takes, and what it needs if it is not here or a runtime of it is not."""
+    from edgefer.bench.target import targets
+
+    return [
+        {"target": t.id, "title": t.title, "formats": ", ".join(t.formats), "needs": _needs(t)}
+        for t in targets().values()
+    ]
+
+
+def _needs(target: Target) -> str:
+    """What the machine lacks, else what the runtimes lack."""
+    from edgefer.bench.target import availability, missing_runtime
+    from edgefer.registry import discover
+
+    if reason := availability(target):
+        return reason
+    runtimes = discover("edgefer.runtimes", "RUNTIMES")
+    missing = {f"{c}-*": missing_runtime(target, c, runtimes) for c in sorted(target.runtimes)}
+    return "; ".join(f"{formats} {reason}" for formats, reason in missing.items() if reason)
+
+
+def _data() -> dict[str, str]:
+    """The data that commands use when none is given, or why they have none."""
+    from edgefer.datasets.loading import choose, locate
+    from edgefer.errors import InputError
+
+    try:
+        place = locate(None)
+        return {"path": str(place), "layout": choose(place, None).id, "problem": ""}
+    except InputError as error:
+        return {"path": "", "layout": "", "problem": str(error)}
+
+
+def _cache() -> str:
+    from edgefer.datasets.cache import folder
+
+    return str(folder())
+
+
+def _print(answer: dict[str, Any]) -> None:
+    """The same as tables."""
+    rows = [(p["package"], p["extra"], p["installed"] or "missing", p["install"]) for p in answer["packages"]]
+    title = f"edgefer {answer['edgefer']} on Python {answer['python']}, {answer['system']}"
+    console.print_table(title, ("package", "extra", "installed", "to install"), rows)
+    rows = [(t["target"], t["title"], t["formats"], t["needs"] or "ready") for t in answer["targets"]]
+    console.print_table("Targets", ("target", "what", "takes", "state"), rows)
+    data = answer["data"]
+    found = f"{data['path']} ({data['layout']})" if data["layout"] else data["problem"]
+    console.print_table("Places", ("what", "where"), [("data", found), ("cache", answer["cache"])])

@@ -1,0 +1,87 @@
+"""Opening a model with what the user says about it and about the data: shared by convert and inspect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgefer.errors import InputError
+from edgefer.registry import suggestion
+
+if TYPE_CHECKING:
+    from edgefer.backbones.base import Backbone
+    from edgefer.datasets.base import Dataset
+    from edgefer.spec import LabelSet
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the command line says about a model: the options of ``model_options`` and ``data_options``."""
+
+    data: str | None
+    labels: str | None
+    range_: str | None
+    color: str | None
+    logits: bool
+    trust: bool
+
+
+def open_model(model: Path, said: Said) -> tuple[Backbone, Dataset | None]:
+    """The backbone, and the user's data at its input size (None if there is none)."""
+    from edgefer.datasets.loading import load
+
+    backbone = open_model_alone(model, said)
+    if not said.data:
+        return backbone, None
+    labels = said.labels or backbone.labels.source
+    dataset = load(said.data, labels, **image_shape(backbone))
+    if backbone.labels.names != dataset.labels.names:
+        raise InputError(
+            f"{model}: its classes are {', '.join(backbone.labels.names)}; {dataset.name} has "
+            f"{', '.join(dataset.labels.names)}",
+            hint="give data with the same label set",
+        )
+    return backbone, dataset
+
+
+def golden_faces(backbone: Backbone) -> Dataset:
+    """The synthetic faces at a backbone's input size, for golden images where there is no data."""
+    from edgefer.datasets.loading import load
+
+    return load("synthetic", None, **image_shape(backbone))
+
+
+def image_shape(backbone: Backbone) -> dict[str, Any]:
+    """How data is loaded for a backbone: its ``size`` (height, width) and pixel ``channels``."""
+    return {
+        "size": (backbone.input.height, backbone.input.width),
+        "channels": backbone.input.pixel_channels,
+    }
+
+
+def open_model_alone(model: Path, said: Said) -> Backbone:
+    """The backbone with what the file, its sidecar and the command line say about it."""
+    from edgefer.backbones.contract import Statement, read_sidecar
+    from edgefer.backbones.loading import load_backbone
+    from edgefer.backbones.startup import start_keras
+
+    sidecar = read_sidecar(model)
+    stated = _label_set(said) if said.labels or not sidecar else None
+    statement = Statement(range=said.range_, color=said.color, labels=stated, logits=said.logits)  # type: ignore[arg-type]
+    start_keras()
+    return load_backbone(model, statement, trust=said.trust)
+
+
+def _label_set(said: Said) -> LabelSet | None:
+    """The classes that ``--labels`` or the data name."""
+    from edgefer.datasets.labels import LABEL_SETS
+    from edgefer.datasets.loading import load
+
+    if said.labels in LABEL_SETS:
+        return LABEL_SETS[said.labels]
+    if said.data:
+        return load(said.data, said.labels).labels
+    if said.labels:
+        raise InputError(f"unknown label set {said.labels!r}", hint=suggestion(said.labels, LABEL_SETS))
+    return None

@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--data`` and ``--labels``, passed on as ``data: str | None`` and ``labels: str | None``."""
+    data = click.option(
+        "--data",
+        envvar="EDGEFER_DATA",
+        show_envvar=True,
+        metavar="PATH",
+        help="File or folder of labelled faces, or the word 'synthetic'.",
+    )
+    labels = click.option(
+        "--labels",
+        metavar="SET",
+        help="Label set, e.g. ferplus-9, ferplus-8, fer2013-7, folder.  [default: the layout's own]",
+    )
+    return data(labels(command))
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a user states about a foreign model: ``range_``, ``color``, ``logits``, ``trust``."""
+    options = (
+        click.option(
+            "--range",
+            "range_",
+            metavar="RANGE",
+            help="What pixels 0..255 become: 0..1, -1..1, 0..255 or mean:M,M,M/std:S,S,S in units of pixel/255.",
+        ),
+        click.option(
+            "--color",
+            type=click.Choice(["gray", "rgb", "bgr"]),
+            help="Colour order of a 3-channel model; gray (three equal channels) unless stated.",
+        ),
+        click.option("--logits", is_flag=True, help="The model's outputs are logits: add a softmax."),
+        click.option(
+            "--trust", is_flag=True, help="Load a file that carries code (Lambda layers, custom objects)."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,59 @@
+"""Image files to pixels and fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgefer.datasets.assembly import Fingerprints, fingerprint
+from edgefer.errors import InputError
+from edgefer.preprocessing import Pixels, read_pixels
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+Box = tuple[int, int, int, int]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The image files directly in ``folder``, sorted; hidden ones are none."""
+    return sorted(file for file in folder.iterdir() if is_picture(file))
+
+
+def is_picture(file: Path) -> bool:
+    """Whether the name is an image's."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
+def decode(
+    files: Sequence[Path], size: tuple[int, int], channels: int, boxes: Sequence[Box] | None = None
+) -> tuple[Pixels, Fingerprints]:
+    """Read images, cut to ``boxes`` (left, top, right, bottom) if given, as uint8 (N, *size, channels).
+
+    The fingerprints (N,) are those of the decoded images before resizing, so that they do not depend on
+    ``size``.
+
+    Raises:
+        InputError: a file is missing, truncated, no image, or smaller than its box.
+    """
+    pixels = np.empty((len(files), *size, channels), np.uint8)
+    prints = np.empty(len(files), np.uint64)
+    for row, file in enumerate(files):
+        pixels[row], prints[row] = _decode(file, size, channels, boxes[row] if boxes else None)
+    return pixels, prints
+
+
+def _decode(file: Path, size: tuple[int, int], channels: int, box: Box | None) -> tuple[Pixels, int]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as stored:
+            image = stored.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: cannot be read as an image ({error})") from error
+    if box is not None:
+        if not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
+            raise InputError(f"{file}: the face box {box} is not within {image.width}x{image.height} pixels")
+        image = image.crop(box)
+    seen = fingerprint(repr(image.size).encode() + image.tobytes())
+    return read_pixels(image, height=size[0], width=size[1], channels=channels), seen

@@ -1,0 +1,63 @@
+"""What is measured on the float backbone before it is converted: its score, and the golden tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgefer.artifact import Baseline, Golden, GoldenInfo, golden_sha256
+from edgefer.backbones.base import Backbone
+from edgefer.backbones.evaluation import probabilities, refuse_wrong_range
+from edgefer.datasets.base import Dataset, Split, Subset
+from edgefer.errors import InputError
+from edgefer.metrics import score
+from edgefer.preprocessing import match_channels
+from edgefer.sampling import telling_rows
+from edgefer.verification import spread_of
+
+GOLDEN_ROWS = 16
+CHECK_ROWS = 512
+
+
+def measure_baseline(backbone: Backbone, dataset: Dataset) -> Baseline | None:
+    """Check the input range on validation rows, then score the float backbone on the test split.
+
+    None if the set has no test split.
+    """
+    check = _check_rows(dataset)
+    refuse_wrong_range(backbone, match_channels(check.pixels, backbone.input), check.labels)
+    if not len(dataset.splits.get("test") or ()):
+        return None
+    test = dataset.split("test")
+    predictions = probabilities(backbone, test.pixels).argmax(axis=1)
+    clean = ~test.leaked
+    return Baseline(
+        data=dataset.name,
+        synthetic=dataset.synthetic,
+        full=score(test.labels, predictions, backbone.labels, rows=test.sha256),
+        clean=score(test.labels[clean], predictions[clean], backbone.labels, rows=test.take(clean).sha256),
+    )
+
+
+def golden_of(backbone: Backbone, dataset: Dataset) -> tuple[Golden, GoldenInfo]:
+    """Choose golden images from validation rows and record the float backbone's answers."""
+    pixels = match_channels(_check_rows(dataset).pixels, backbone.input)
+    outputs = probabilities(backbone, pixels)
+    rows = telling_rows(outputs, GOLDEN_ROWS)
+    golden = Golden(np.ascontiguousarray(pixels[rows]), outputs[rows])
+    info = GoldenInfo(
+        count=len(rows),
+        source=dataset.name,
+        spread=spread_of(golden.outputs),
+        inputs_sha256=golden_sha256(golden.inputs),
+        outputs_sha256=golden_sha256(golden.outputs),
+    )
+    return golden, info
+
+
+def _check_rows(dataset: Dataset) -> Subset:
+    """The first rows of a split that training did not see, if there is one."""
+    order: tuple[Split, ...] = ("validation", "test", "train")
+    for name in order:
+        if (subset := dataset.splits.get(name)) is not None and len(subset):
+            return subset.take(np.arange(min(CHECK_ROWS, len(subset))))
+    raise InputError(f"{dataset.name} has no rows")

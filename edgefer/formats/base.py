@@ -1,0 +1,82 @@
+"""What a format is, and the one export that feeds all formats of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from edgefer.artifact import Container, IOMode, IOSpec
+from edgefer.preprocessing import Floats, Pixels, to_floats
+from edgefer.spec import InputSpec, LabelSet
+
+IODtype = Literal["uint8", "int8"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A backbone as a SavedModel with one or two signatures, and what formats need to know of it.
+
+    ``mode`` "raw": signature ``float32`` takes pixel values 0..255 as float32 (N, H, W, pixel channels), signature
+    ``uint8`` the same as uint8. ``mode`` "float": signature ``float32`` takes the backbone's own floats.
+    All give ``probabilities`` float32 (N, classes). ``scratch`` is a folder for intermediate files that formats of
+    one call share. ``folded`` says whether scaling went into the first layer.
+    """
+
+    directory: Path
+    scratch: Path
+    mode: IOMode
+    folded: bool
+    input: InputSpec
+    labels: LabelSet
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the exported input."""
+        channels = self.input.pixel_channels if self.mode == "raw" else self.input.channels
+        return (self.input.height, self.input.width, channels)
+
+    def feed(self, pixels: Pixels) -> Floats:
+        """uint8 images (N, H, W, pixel channels) to the float32 signature's input."""
+        return pixels.astype(np.float32) if self.mode == "raw" else to_floats(pixels, self.input)
+
+
+class Converted(NamedTuple):
+    """A converter's output file or package, and how it wants to be fed."""
+
+    payload: Path
+    io: IOSpec
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """uint8 images (N, H, W, pixel channels) from the training split, how they were drawn, and their hash."""
+
+    pixels: Pixels
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """Container and precision. ``extra`` names the pip extra that brings the converter.
+
+    ``export(export, calibration, io_dtype)`` writes a payload into ``export.scratch``; ``calibration`` is given
+    exactly if ``needs_calibration``; ``io_dtype`` is the integer type at the ends of full-integer files.
+    """
+
+    id: str
+    container: Container
+    precision: str
+    suffix: str
+    needs_calibration: bool
+    extra: str
+    export: Callable[[Export, Calibration | None, IODtype], Converted]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that says something of a converter's long message, at most 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__

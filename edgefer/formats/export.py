@@ -1,0 +1,98 @@
+"""From a backbone to the SavedModel that every format of a call starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgefer.artifact import IOMode
+from edgefer.backbones.base import Backbone
+from edgefer.errors import ConversionError
+from edgefer.formats.base import Export
+from edgefer.formats.folding import raw_model
+from edgefer.preprocessing import Floats, Pixels
+from edgefer.spec import InputSpec
+
+# The export computes the same sums in another order; a mistake in it is orders of magnitude larger.
+EXPORT_TOLERANCE = 1e-4
+
+
+def export_backbone(backbone: Backbone, mode: IOMode, scratch: Path) -> Export:
+    """Write ``backbone`` as a SavedModel below ``scratch``."""
+    import keras
+    import tensorflow as tf
+
+    function, resource, folded = _function(backbone, mode)
+    spec = backbone.input
+    shape = (None, spec.height, spec.width, spec.pixel_channels if mode == "raw" else spec.channels)
+    archive = keras.export.ExportArchive()
+    archive.track(resource)
+    archive.add_endpoint(
+        "float32", lambda image: {"probabilities": function(image)}, [_tensor(tf, shape, tf.float32)]
+    )
+    if mode == "raw":
+        archive.add_endpoint(
+            "uint8",
+            lambda image: {"probabilities": function(tf.cast(image, tf.float32))},
+            [_tensor(tf, shape, tf.uint8)],
+        )
+    directory = scratch / "savedmodel"
+    archive.write_out(str(directory), verbose=False)
+    return Export(directory, scratch, mode, folded, spec, backbone.labels)
+
+
+def check_export(export: Export, pixels: Pixels, expected: Floats) -> None:
+    """Run the SavedModel on uint8 images (N, H, W, pixel channels) and compare with the backbone's outputs.
+
+    Raises:
+        ConversionError: they differ by more than the tolerance.
+    """
+    import tensorflow as tf
+
+    saved = tf.saved_model.load(str(export.directory))  # owns the variables while the signature is used
+    outputs = np.asarray(saved.signatures["float32"](image=tf.constant(export.feed(pixels)))["probabilities"])
+    difference = float(np.max(np.abs(outputs - expected)))
+    if not difference <= EXPORT_TOLERANCE:
+        raise ConversionError(
+            f"the exported network differs from the backbone by {difference:.2g}",
+            hint="please report this network; --input float leaves its first layer alone",
+        )
+
+
+def _tensor(tf: Any, shape: tuple[int | None, ...], dtype: Any) -> Any:
+    return tf.TensorSpec(shape, dtype, name="image")
+
+
+def _function(backbone: Backbone, mode: IOMode) -> tuple[Any, Any, bool]:
+    """(callable from the exported input to probabilities, what holds its weights, folded)."""
+    if not backbone.trainable:
+        return _savedmodel_function(backbone, mode)
+    if mode == "float":
+        return (lambda image: backbone.model(image, training=False)), backbone.model, False
+    raw = raw_model(backbone.model, backbone.input)
+    return (lambda image: raw.model(image, training=False)), raw.model, raw.folded
+
+
+def _savedmodel_function(backbone: Backbone, mode: IOMode) -> tuple[Any, Any, bool]:
+    signature = backbone.model.signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    (output,) = signature.structured_outputs
+
+    def run(image: Any) -> Any:
+        floats = _preprocessed(image, backbone.input) if mode == "raw" else image
+        return signature(**{name: floats})[output]
+
+    return run, backbone.model, False
+
+
+def _preprocessed(image: Any, spec: InputSpec) -> Any:
+    """``preprocessing.to_floats`` as TensorFlow ops."""
+    import tensorflow as tf
+
+    if spec.color == "bgr":
+        image = tf.reverse(image, [-1])
+    if spec.pixel_channels != spec.channels:
+        image = tf.concat([image] * spec.channels, axis=-1)
+    return image * tf.constant(spec.scale, tf.float32) + tf.constant(spec.offset, tf.float32)

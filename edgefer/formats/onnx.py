@@ -1,0 +1,114 @@
+"""ONNX files: tf2onnx for the graph, ONNX Runtime's own tools for float16 and static QDQ int8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgefer.artifact import IOSpec, TensorSpec
+from edgefer.errors import ConversionError
+from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line
+from edgefer.quieting import quiet_native
+
+OPSET = 17  # the newest that every runtime release of the last years reads and tf2onnx writes
+
+
+def _fp32(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
+    return Converted(_float_graph(export), _io(export))
+
+
+def _fp16(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    payload = export.scratch / "fp16.onnx"
+    with quiet_native():
+        model = onnx.load(_float_graph(export))
+        onnx.save(convert_float_to_float16(model, keep_io_types=True), payload)
+    return Converted(payload, _io(export))
+
+
+def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
+    """Static quantization: QuantizeLinear/DequantizeLinear pairs, int8 weights per output channel, int8 activations."""
+    from onnxruntime import quantization as q
+
+    if calibration is None:
+        raise ConversionError("this format needs calibration images")
+    prepared, payload = export.scratch / "prepared.onnx", export.scratch / "int8.onnx"
+    with quiet_native():
+        q.shape_inference.quant_pre_process(str(_float_graph(export)), str(prepared))
+        q.quantize_static(
+            str(prepared),
+            str(payload),
+            _Feeds(export, calibration),
+            quant_format=q.QuantFormat.QDQ,
+            per_channel=True,
+            weight_type=q.QuantType.QInt8,
+            activation_type=q.QuantType.QInt8,
+        )
+    return Converted(payload, _io(export))
+
+
+class _Feeds:
+    """Calibration images one by one, as ONNX Runtime's CalibrationDataReader wants them."""
+
+    def __init__(self, export: Export, calibration: Calibration) -> None:
+        images = calibration.pixels if export.mode == "raw" else export.feed(calibration.pixels)
+        self._feeds = iter({"image": images[row : row + 1]} for row in range(len(images)))
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._feeds, None)
+
+
+def _float_graph(export: Export) -> Path:
+    """The float32 ONNX file, made once for all formats of a call."""
+    payload = export.scratch / "fp32.onnx"
+    if not payload.exists():
+        with quiet_native():
+            payload.write_bytes(_convert(export))
+    return payload
+
+
+def _convert(export: Export) -> bytes:
+    import tensorflow as tf
+    import tf2onnx
+
+    dtype = tf.uint8 if export.mode == "raw" else tf.float32
+    saved = tf.saved_model.load(str(export.directory))  # owns the variables while the signature is used
+    signature = saved.signatures[dtype.name]
+    function = tf.function(lambda image: {"probabilities": signature(image=image)["probabilities"]})
+    try:
+        model, _ = tf2onnx.convert.from_function(
+            function, [tf.TensorSpec((None, *export.shape), dtype, name="image")], opset=OPSET
+        )
+    except Exception as error:  # tf2onnx raises ValueError, KeyError, RuntimeError alike
+        raise ConversionError(f"onnx: tf2onnx refuses the network ({first_line(error)})") from error
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _io(export: Export) -> IOSpec:
+    dtype = "uint8" if export.mode == "raw" else "float32"
+    image = TensorSpec(name="image", dtype=dtype, shape=(None, *export.shape))
+    return IOSpec(
+        mode=export.mode,
+        input=image,
+        output=TensorSpec(name="probabilities", dtype="float32", shape=(None, len(export.labels))),
+    )
+
+
+def _format(precision: str, calibrated: bool, export: Callable[..., Converted]) -> Format:
+    return Format(
+        id=f"onnx-{precision}",
+        container="onnx",
+        precision=precision,
+        suffix=".onnx",
+        needs_calibration=calibrated,
+        extra="convert",
+        export=export,
+    )
+
+
+FORMATS = (_format("fp32", False, _fp32), _format("fp16", False, _fp16), _format("int8", True, _int8))

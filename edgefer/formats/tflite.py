@@ -1,0 +1,147 @@
+"""TFLite files through TensorFlow's converter; builtin ops only, so that a bare runtime can run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgefer.artifact import IOSpec, TensorSpec
+from edgefer.errors import ConversionError
+from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line
+from edgefer.preprocessing import Pixels
+from edgefer.quieting import quiet_native
+
+Configure = Callable[[Any, Any, Export, Calibration | None, IODtype], None]
+
+
+def _float32(converter: Any, tf: Any, *_: Any) -> None:
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+
+
+def _float16(converter: Any, tf: Any, *_: Any) -> None:
+    _dynamic(converter, tf)
+    converter.target_spec.supported_types = [tf.float16]
+
+
+def _dynamic(converter: Any, tf: Any, *_: Any) -> None:
+    _float32(converter, tf)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+
+def _int8(
+    converter: Any, tf: Any, export: Export, calibration: Calibration | None, io_dtype: IODtype
+) -> None:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.representative_dataset = _samples(export, calibration)
+    converter.inference_input_type = converter.inference_output_type = getattr(tf, io_dtype)
+
+
+def _int16x8(converter: Any, tf: Any, export: Export, calibration: Calibration | None, _: IODtype) -> None:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ]
+    converter.representative_dataset = _samples(export, calibration)
+
+
+def _samples(export: Export, calibration: Calibration | None) -> Callable[[], Iterator[dict[str, Any]]]:
+    if calibration is None:
+        raise ConversionError("this format needs calibration images")
+    images = export.feed(_spanning(calibration.pixels) if export.mode == "raw" else calibration.pixels)
+
+    def generate() -> Iterator[dict[str, Any]]:
+        for row in range(len(images)):
+            yield {"image": images[row : row + 1]}
+
+    return generate
+
+
+def _spanning(pixels: Pixels) -> Pixels:
+    """Make sure that black and white occur: then a quantized input has scale 1 and takes raw pixels.
+
+    One corner pixel of the first two images is enough, and harmless, where a sample does not span the range already.
+    """
+    if pixels.min() == 0 and pixels.max() == 255:
+        return pixels
+    pixels = pixels.copy()
+    pixels[0, 0, 0], pixels[-1, -1, -1] = 0, 255
+    return pixels
+
+
+def _converter(precision: str, signature: str, configure: Configure) -> Callable[..., Converted]:
+    def export_format(export: Export, calibration: Calibration | None, io_dtype: IODtype) -> Converted:
+        import tensorflow as tf
+
+        key = signature if export.mode == "raw" else "float32"
+        try:
+            with quiet_native():
+                converter = tf.lite.TFLiteConverter.from_saved_model(
+                    str(export.directory), signature_keys=[key]
+                )
+                configure(converter, tf, export, calibration, io_dtype)
+                content = converter.convert()
+        except Exception as error:  # the converter raises its own and bare runtime errors
+            raise ConversionError(
+                f"tflite-{precision}: TFLiteConverter refuses the network ({first_line(error)})"
+            ) from error
+        payload = export.scratch / f"{precision}.tflite"
+        payload.write_bytes(content)
+        return Converted(payload, _describe(payload, export))
+
+    return export_format
+
+
+def _describe(payload: Path, export: Export) -> IOSpec:
+    """Read names, types and quantization back from the file itself."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with quiet_native():
+        interpreter = Interpreter(model_path=str(payload))
+    image, probabilities = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    io = IOSpec(mode=export.mode, input=_tensor(image), output=_tensor(probabilities))
+    if io.mode == "raw" and io.input.scale is not None and abs(io.input.scale - 1.0) > 1e-6:
+        raise ConversionError(
+            f"{payload.name}: its input has scale {io.input.scale}, raw pixels need 1",
+            hint="please report this network; --input float avoids the problem",
+        )
+    return io
+
+
+def _tensor(details: dict[str, Any]) -> TensorSpec:
+    scale, zero_point = details["quantization"]
+    shape = tuple(None if n < 0 else int(n) for n in details["shape_signature"])
+    quantized = scale != 0.0
+    return TensorSpec(
+        name=details["name"],
+        dtype=np.dtype(details["dtype"]).name,
+        shape=shape,
+        scale=float(scale) if quantized else None,
+        zero_point=int(zero_point) if quantized else None,
+    )
+
+
+def _format(precision: str, *, signature: str, calibrated: bool, configure: Configure) -> Format:
+    return Format(
+        id=f"tflite-{precision}",
+        container="tflite",
+        precision=precision,
+        suffix=".tflite",
+        needs_calibration=calibrated,
+        extra="convert",
+        export=_converter(precision, signature, configure),
+    )
+
+
+FORMATS = (
+    _format("fp32", signature="uint8", calibrated=False, configure=_float32),
+    _format("fp16", signature="uint8", calibrated=False, configure=_float16),
+    _format("dynamic", signature="uint8", calibrated=False, configure=_dynamic),
+    # Full-integer conversion replaces the float input by an integer one itself.
+    _format("int8", signature="float32", calibrated=True, configure=_int8),
+    # The 16x8 kernels have no cast from uint8, so raw pixels come as float32 0..255 there.
+    _format("int16x8", signature="float32", calibrated=True, configure=_int16x8),
+)

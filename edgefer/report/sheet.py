@@ -1,0 +1,80 @@
+"""The numbers as CSV: one line an artifact, target and batch size.
+
+Measured, emulated and estimated numbers never share a column: the name of each carries its kind as a prefix,
+and only the kinds that occur have columns. Absent numbers are empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from edgefer.bench.record import BatchTiming, RunRecord
+from edgefer.report.collect import Group, Run
+from edgefer.report.compare import compare, incomparable
+
+Value = str | float | int | None
+
+
+def render_csv(groups: Sequence[Group]) -> str:
+    """All groups as one table with a header, UTF-8, lines ending in a line feed."""
+    lines = [line for group in groups for run in group.runs for line in _lines(run)]
+    columns = list(dict.fromkeys(column for line in lines for column in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _lines(run: Run) -> Iterator[dict[str, Value]]:
+    for timing in run.record.timings or (None,):
+        numbers = _accuracy(run) | _start(run.record) | _speed(timing)
+        taken = {f"{run.record.kind}_{name}": value for name, value in numbers.items()}
+        yield _identity(run) | {"batch": timing.batch if timing else None} | taken
+
+
+def _identity(run: Run) -> dict[str, Value]:
+    record, accuracy, found = run.record, run.record.accuracy, compare(run)
+    return {
+        "artifact": run.label,
+        "format": record.artifact.format,
+        "target": record.target,
+        "kind": record.kind,
+        "executed_on": record.executed_on,
+        "size_kb": record.artifact.bytes / 1e3,
+        "data": accuracy.data if accuracy else "",
+        "synthetic": str(accuracy.synthetic).lower() if accuracy else "",
+        "not_comparable": "" if found else incomparable(accuracy),
+        "artifact_sha256": record.artifact.sha256,
+    }
+
+
+def _accuracy(run: Run) -> dict[str, Value]:
+    accuracy, found = run.record.accuracy, compare(run)
+    return {
+        "weighted_f1": round(accuracy.full.weighted_f1, 6) if accuracy else None,
+        "macro_f1": round(accuracy.full.macro_f1, 6) if accuracy else None,
+        "f1_drop_points": round(found.full, 4) if found else None,
+        "f1_drop_clean_points": round(found.clean, 4) if found else None,
+    }
+
+
+def _start(record: RunRecord) -> dict[str, Value]:
+    cold = record.cold_start
+    return {
+        "cold_load_ms": cold.load_ns / 1e6 if cold else None,
+        "cold_first_ms": cold.first_ns / 1e6 if cold else None,
+        "peak_memory_mb": record.peak_memory_bytes / 1e6 if record.peak_memory_bytes is not None else None,
+    }
+
+
+def _speed(timing: BatchTiming | None) -> dict[str, Value]:
+    quantiles = {"median_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
+    return {
+        **{name: round(timing.latency_ns(q) / 1e6, 6) if timing else None for name, q in quantiles.items()},
+        "fps": round(timing.fps, 3) if timing else None,
+        "samples": len(timing.samples_ns) if timing else None,
+        "unstable": timing.unstable if timing else None,
+    }

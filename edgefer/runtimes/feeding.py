@@ -1,0 +1,37 @@
+"""Between images and the stored numbers a file's input and output hold: numpy only, shared by all runtimes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.artifact import IOSpec, TensorSpec
+from edgefer.preprocessing import Floats, Pixels, match_channels, to_floats
+from edgefer.spec import InputSpec
+
+
+def feed_for(pixels: Pixels, spec: InputSpec, io: IOSpec) -> npt.NDArray[Any]:
+    """The input array of a file for uint8 images (N, H, W, C), in the file's own dtype and quantization."""
+    if io.mode == "raw":
+        raw = match_channels(pixels, spec)
+        return raw if io.input.dtype == "uint8" else quantize(raw.astype(np.float32), io.input)
+    return quantize(to_floats(pixels, spec), io.input)
+
+
+def quantize(values: Floats, tensor: TensorSpec) -> npt.NDArray[Any]:
+    """Real values to stored ones: round(v / scale) + zero point, saturated (TFLite quantization specification)."""
+    if tensor.scale is None or tensor.zero_point is None:
+        return np.ascontiguousarray(values.astype(tensor.dtype))
+    limits = np.iinfo(tensor.dtype)
+    stored = np.rint(values / np.float32(tensor.scale)) + tensor.zero_point
+    saturated: npt.NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(tensor.dtype)
+    return saturated
+
+
+def dequantize(stored: npt.NDArray[Any], tensor: TensorSpec) -> Floats:
+    """Stored values to real ones: (q - zero point) * scale, as float32."""
+    if tensor.scale is None or tensor.zero_point is None:
+        return stored.astype(np.float32)
+    return (stored.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)

@@ -1,0 +1,88 @@
+"""TFLite files on LiteRT (``ai-edge-litert``) or its predecessor ``tflite-runtime``, whichever is installed."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from edgefer.artifact import Artifact
+from edgefer.errors import InputError, TargetUnavailableError
+from edgefer.preprocessing import Floats, Pixels
+from edgefer.quieting import quiet_native
+from edgefer.runtimes.base import Runtime
+from edgefer.runtimes.feeding import dequantize, feed_for
+
+_PACKAGES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+
+
+def _installed() -> tuple[str, str, str] | None:
+    for package, module in _PACKAGES.items():
+        try:
+            return package, version(package), module
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _missing() -> str:
+    return (
+        "" if _installed() else "needs ai-edge-litert (or tflite-runtime); run: pip install 'edgefer[tflite]'"
+    )
+
+
+class LiteRTSession:
+    """One TFLite file, with XNNPACK, on ``threads`` threads. Changing the batch size reallocates in ``prepare``."""
+
+    def __init__(self, artifact: Artifact, threads: int) -> None:
+        found = _installed()
+        if found is None:
+            raise TargetUnavailableError(f"{artifact.path}: {_missing()}")
+        package, release, module = found
+        interpreter: Any = importlib.import_module(module).Interpreter
+        self._who = f"{artifact.path}: {package} {release}"
+        try:
+            with quiet_native():
+                self._interpreter = interpreter(model_path=str(artifact.path), num_threads=threads)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{self._who} refuses the file ({error})") from error
+        self._io = artifact.manifest.io
+        self._spec = artifact.manifest.input
+        self._input: int = self._interpreter.get_input_details()[0]["index"]
+        self._output: int = self._interpreter.get_output_details()[0]["index"]
+        self._batch = 0
+        self.executed_on = f"{package} {release} (CPU, XNNPACK, {threads} thread{'s' if threads > 1 else ''})"
+
+    def prepare(self, pixels: Pixels) -> Any:
+        """Pixels to the file's input array; reallocates the tensors for a new batch size."""
+        feed = feed_for(pixels, self._spec, self._io)
+        if len(feed) != self._batch:
+            self._allocate(feed.shape)
+            self._batch = len(feed)
+        return feed
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        try:
+            with quiet_native():
+                self._interpreter.resize_tensor_input(self._input, shape, strict=False)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{self._who} cannot run it with input {shape} ({error})") from error
+
+    def run(self, feed: Any) -> Any:
+        """One inference, copies in and out included."""
+        self._interpreter.set_tensor(self._input, feed)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
+
+    def decode(self, outputs: Any) -> Floats:
+        """Dequantize to probabilities float32 (N, classes)."""
+        return dequantize(np.asarray(outputs), self._io.output)
+
+
+RUNTIMES = (Runtime("litert", "tflite", _missing, LiteRTSession),)

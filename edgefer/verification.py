@@ -1,0 +1,141 @@
+"""Does an artifact still do what its backbone did? Replays the golden inputs; needs no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.artifact import Artifact, Golden, open_artifact
+from edgefer.errors import TargetUnavailableError, VerificationError
+from edgefer.registry import discover
+from edgefer.runtimes.base import Runtime, predict
+from edgefer.spec import Frozen
+
+
+class Tolerance(Frozen, frozen=True):
+    """What still counts as the same: the largest probability difference of all; the mean over rows of each row's
+    largest difference; and the smallest share of rows with the same top-1 class.
+    """
+
+    max_abs: float
+    row_mean: float
+    top1: float
+
+
+# How far an honest conversion of a trained network may be from it, per precision. The common errors (a wrong input
+# range, colour order or label order) move golden rows by 0.5 and more on average and flip most of them.
+TOLERANCES: dict[str, Tolerance] = {
+    # float32 sums in another order: 1e-6 a layer, some hundred layers.
+    "fp32": Tolerance(max_abs=1e-4, row_mean=1e-4, top1=1.0),
+    # 11 significant bits (5e-4 relative) in weights, and in activations where the runtime keeps them so.
+    "fp16": Tolerance(max_abs=0.03, row_mean=0.01, top1=0.93),
+    # int8 weights cost most of what int8 costs; int16 activations add next to nothing.
+    "int16x8": Tolerance(max_abs=1.0, row_mean=0.12, top1=0.8),
+    # 8-bit weights and activations: a step is 1/256 of a tensor's range and errors add up over layers, so that a row
+    # near a decision may flip altogether, two or three of sixteen; the mean stays small.
+    "int8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
+    "dynamic": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
+    # 64 or 16 weight values a layer.
+    "pal6": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
+    "pal4": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
+}
+
+# Golden outputs closer together than this would also "agree" with a broken file.
+MIN_SPREAD = 0.1
+
+
+class Verification(Frozen, frozen=True):
+    """The outcome for one artifact. The figures are None where nothing was run."""
+
+    artifact: str
+    format: str
+    status: Literal["passed", "failed", "skipped"]
+    reason: str = ""
+    max_abs: float | None = None
+    row_mean: float | None = None
+    top1_agreement: float | None = None
+    tolerance: Tolerance | None = None
+    executed_on: str = ""
+
+
+def spread_of(outputs: npt.NDArray[np.float32]) -> float:
+    """The largest range of one class's probability over golden outputs (N, classes)."""
+    return float(np.max(np.ptp(outputs, axis=0))) if len(outputs) else 0.0
+
+
+def lacks_proof(golden: Golden) -> str:
+    """Why agreement on these golden outputs would prove nothing, or ""."""
+    spread = spread_of(golden.outputs)
+    if spread < MIN_SPREAD:
+        return f"golden outputs are nearly constant (spread {spread:.4f}): agreement on them proves nothing"
+    if len(set(golden.outputs.argmax(axis=1).tolist())) < 2:
+        return "golden outputs all name one class: agreement on them proves nothing"
+    return ""
+
+
+def verify(path: Path, *, threads: int = 1) -> Verification:
+    """Check one artifact: hashes, labels, golden replay.
+
+    Raises:
+        InputError: the file is no artifact.
+    """
+    try:
+        artifact = open_artifact(path)
+    except VerificationError as error:
+        return Verification(artifact=str(path), format="", status="failed", reason=str(error))
+    return verify_artifact(artifact, threads=threads)
+
+
+def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
+    """Replay the golden inputs of an opened artifact on the runtime of its container."""
+    runtime = _runtime_for(artifact)
+    if reason := lacks_proof(artifact.golden):
+        return _outcome(artifact, "failed", reason)
+    if missing := runtime.missing():
+        return _outcome(artifact, "skipped", missing)
+    try:
+        session = runtime.open(artifact, threads)
+    except TargetUnavailableError as error:
+        return _outcome(artifact, "skipped", str(error))
+    replayed = predict(session, artifact.golden.inputs)
+    return _judge(artifact, replayed, session.executed_on)
+
+
+def _runtime_for(artifact: Artifact) -> Runtime:
+    """The first runtime declared for the container: the plain one on the CPU, where there are several."""
+    runtimes: dict[str, Runtime] = discover("edgefer.runtimes", "RUNTIMES")
+    return next(r for r in runtimes.values() if r.container == artifact.container)
+
+
+def _judge(artifact: Artifact, replayed: npt.NDArray[np.float32], executed_on: str) -> Verification:
+    expected = artifact.golden.outputs
+    if replayed.shape != expected.shape:
+        return _outcome(
+            artifact, "failed", f"outputs have shape {replayed.shape}, the backbone's {expected.shape}"
+        )
+    tolerance = TOLERANCES[artifact.format.partition("-")[2]]
+    rows = np.max(np.abs(replayed - expected), axis=1)
+    max_abs, row_mean = float(np.max(rows)), float(np.mean(rows))
+    agreement = float(np.mean(replayed.argmax(axis=1) == expected.argmax(axis=1)))
+    # NaN is never close.
+    close = max_abs <= tolerance.max_abs and row_mean <= tolerance.row_mean
+    broken = not close or agreement < tolerance.top1
+    reason = "outputs differ from the backbone's by more than the tolerance" if broken else ""
+    return Verification(
+        artifact=str(artifact.path),
+        format=artifact.format,
+        status="failed" if broken else "passed",
+        reason=reason,
+        max_abs=max_abs,
+        row_mean=row_mean,
+        top1_agreement=agreement,
+        tolerance=tolerance,
+        executed_on=executed_on,
+    )
+
+
+def _outcome(artifact: Artifact, status: Literal["failed", "skipped"], reason: str) -> Verification:
+    return Verification(artifact=str(artifact.path), format=artifact.format, status=status, reason=reason)

@@ -1,0 +1,36 @@
+"""What all tests share: a cache of their own, and the real data where it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A deadline measures the machine's other work, not the code.
+settings.register_profile("edgefer", deadline=None)
+settings.load_profile("edgefer")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One data cache for the session, so that no test sees or fills the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEFER_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real data sets; the test is skipped where there is none."""
+    given = os.environ.get("EDGEFER_DATA")
+    if not given:
+        pytest.skip("EDGEFER_DATA is not set: the real data is not here")
+    folder = Path(given)
+    missing = [name for name in ("fer2013.csv.gz", "fer2013new.csv", "CK+48") if not (folder / name).exists()]
+    if missing:
+        pytest.skip(f"EDGEFER_DATA lacks {', '.join(missing)}")
+    return folder

@@ -1,0 +1,117 @@
+"""The page in a real browser. Chromium must be on PATH; ``.ci/run`` installs it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgefer.report.collect import collect
+from edgefer.report.page import render
+from tests.report_samples import LABELS, records, save
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
+)  # fmt: skip
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+# Writes down, where --dump-dom shows it, what only a laid-out page knows.
+PROBE = """<script>
+const all = (css) => [...document.querySelectorAll(css)];
+const wide = all("main *:not(.scroll *):not(svg *)")
+  .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1);
+document.body.dataset.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+document.body.dataset.wide = wide.map(e => e.tagName + "." + e.className).join(" ");
+document.body.dataset.cut = all(".scroll").filter(e => e.scrollWidth > e.clientWidth).length;
+document.body.dataset.flat = all("svg").filter(e => e.getBoundingClientRect().height < 80).length;
+document.body.dataset.loaded = performance.getEntriesByType("resource").length;
+</script></body>"""
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no chromium, chromium-browser or google-chrome on PATH"
+)
+
+
+def browse(page: Path, profile: Path, *options: str, width: int = 1280, height: int = 2400) -> str:
+    assert BROWSER is not None
+    size = f"--window-size={width},{height}"
+    command = [BROWSER, *QUIET, f"--user-data-dir={profile}", size, *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    path = folder / "report.html"
+    path.write_text(render(collect(save(folder / "runs", records())))["report.html"], encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def dom(page) -> str:
+    return browse(page, page.parent / "profile", "--dump-dom")
+
+
+def measure(page: Path, width: int) -> dict[str, str]:
+    """What the probe finds in a copy of the page whose policy lets it run."""
+    copy = page.with_name("probed.html")
+    text = page.read_text(encoding="utf-8")
+    copy.write_text(POLICY.sub("", text).replace("</body>", PROBE), encoding="utf-8")
+    dumped = browse(copy, page.parent / "profile", "--dump-dom", width=width)
+    return dict(re.findall(r'data-(\w+)="([^"]*)"', dumped[dumped.index("<body") : dumped.index("<header")]))
+
+
+def test_tables_and_plots_are_in_the_rendered_page(dom):
+    captions = re.findall(r"<caption>(.*?)</caption>", dom)
+    for target in ("cpu, measured", "raspberry-pi-5, emulated"):
+        for start in ("Artifacts on", "Speed on", "F1 drop per class on", "Environment of"):
+            assert any(caption.startswith(f"{start} {target}") for caption in captions), (start, target)
+    assert {"float mobilenetv2", "onnx-int8", "tflite-int8"} <= set(captions)  # the confusion matrices
+    assert len(re.findall(r'<svg [^>]*role="img"[^>]*aria-label="[^"]{20,}"', dom)) == 2 * 4
+    assert all(f"<span>{name}</span></th>" in dom for name in LABELS.names)
+
+
+def test_numbers_shown_are_the_records_numbers(dom):
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", dom))
+    for each in records():
+        assert f"{each.accuracy.full.weighted_f1:.4f}" in text
+        assert all(f"{timing.fps:,.0f}" in text for timing in each.timings)
+
+
+def test_tables_are_readable_without_seeing_them(dom):
+    tables = re.findall(r"<table.*?</table>", dom, flags=re.DOTALL)
+    assert len(tables) > 15
+    for table in tables:
+        assert "<caption>" in table
+        assert 'scope="col"' in table
+        assert 'scope="row"' in table
+    assert '<html lang="en">' in dom
+    assert len(re.findall("<h1", dom)) == 1
+
+
+def test_nothing_is_requested_and_nothing_sticks_out(page):
+    found = measure(page, 1280)
+    assert found == {"overflow": "0", "wide": "", "cut": "0", "flat": "0", "loaded": "0"}
+
+
+def test_a_narrow_window_scrolls_tables_and_not_the_page(page):
+    found = measure(page, 600)
+    assert (found["overflow"], found["wide"]) == ("0", "")
+
+
+def test_the_page_is_not_blank(page):
+    shot = page.with_name("shot.png")
+    browse(page, page.parent / "profile", f"--screenshot={shot}")
+    with Image.open(shot) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.shape[1] == 1280
+    painted = (pixels != 255).any(axis=2)
+    assert 0.05 < painted.mean() < 0.6
+    bands = np.array_split(painted, 8)
+    assert all(band.any() for band in bands)

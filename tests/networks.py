@@ -1,0 +1,59 @@
+"""Networks with seeded weights whose outputs spread, so that comparing them proves something.
+
+Plainly initialised deep networks answer the same for every image. Here batch-norm statistics come from real inputs, and
+the last layer reads the directions in which the features vary most, so that classes differ from image to image and the
+signal stands well above quantization noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+LOGIT_STD = 1.2
+
+
+def spread(model: Any, floats: Any, *, seed: int = 0) -> Any:
+    """Set batch-norm statistics and the last Dense layer of a classifier from ``floats`` (N, H, W, C)."""
+    import keras
+
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(floats, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    _spread_last(model, floats, seed)
+    return model
+
+
+def _spread_last(model: Any, floats: Any, seed: int) -> None:
+    import keras
+
+    dense = model.layers[-1]
+    features = np.asarray(keras.Model(model.inputs, dense.input)(floats))
+    centred = features - features.mean(axis=0)
+    # The leading directions, mixed so that no class owns one.
+    directions = np.linalg.svd(centred, full_matrices=False)[2][: dense.units]
+    mix = np.linalg.qr(np.random.default_rng(seed).normal(size=(dense.units, len(directions))))[0]
+    kernel = directions.T @ mix.T
+    kernel = kernel / (centred @ kernel).std(axis=0) * LOGIT_STD
+    dense.set_weights([kernel.astype(np.float32), (-features.mean(axis=0) @ kernel).astype(np.float32)])
+
+
+def application(name: str, size: int = 48, classes: int = 9, **options: Any) -> Any:
+    """A network of keras.applications on (size, size, 3) with S0's head and random weights."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    if name.startswith("EfficientNetV2"):
+        options.setdefault("include_preprocessing", False)
+    body = getattr(keras.applications, name)(
+        input_shape=(size, size, 3), include_top=False, weights=None, **options
+    )
+    features = keras.layers.GlobalAveragePooling2D()(body.output)
+    features = keras.layers.Dropout(0.2)(features)
+    output = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
+    return keras.Model(body.input, output, name=name.lower())

@@ -1,0 +1,69 @@
+"""Properties: the votes rule and the split by groups."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edgefer.datasets.base import SPLITS
+from edgefer.datasets.labels import LABEL_SETS
+from edgefer.datasets.splitting import deal, group, subject
+from edgefer.datasets.votes import tally
+
+ballots = st.integers(1, 12).flatmap(lambda n: arrays(np.int64, (n, 10), elements=st.integers(0, 10)))
+
+
+@given(votes=ballots, seed=st.integers(0, 99), label_set=st.sampled_from(["ferplus-9", "ferplus-8"]))
+def test_votes_decide_as_the_rule_says(votes: np.ndarray, seed: int, label_set: str) -> None:
+    random, labels = np.random.default_rng(seed), LABEL_SETS[label_set]
+    named, parts = random.random(len(votes)) > 0.2, random.integers(0, 3, len(votes))
+    result = tally(votes, named, parts, labels)
+    for row, ballot in enumerate(votes.tolist()):
+        winner = ballot.index(max(ballot))
+        assert result.keep[row] == (named[row] and sum(ballot) > 0 and winner < len(labels))
+        if result.keep[row]:
+            assert result.labels[row] == winner == result.soft[row].argmax()
+            assert np.isclose(result.soft[row].sum(), 1)
+    left_out = sum(sum(reasons.values()) for reasons in result.dropped.values())
+    assert result.keep.sum() + left_out == len(votes)
+    top = np.sort(votes, axis=1)
+    tied = result.keep & (top[:, -1] == top[:, -2])
+    assert result.ties == {split: np.sum(tied & (parts == part)) for part, split in enumerate(SPLITS)}
+
+
+people = st.lists(
+    st.tuples(st.integers(0, 3), st.one_of(st.none(), st.sampled_from("ABCDEFGH")), st.integers(0, 60)),
+    min_size=1,
+    max_size=80,
+)
+
+
+@given(rows=people)
+def test_no_subject_and_no_image_is_on_two_sides(rows: list[tuple[int, str | None, int]]) -> None:
+    labels = np.array([label for label, _, _ in rows])
+    subjects, prints = [s for _, s, _ in rows], np.array([p for _, _, p in rows], np.uint64)
+    groups = group(subjects, prints)
+    parts = deal(labels, groups)
+    for key in {s for s in subjects if s}:
+        assert len({part for part, s in zip(parts, subjects, strict=True) if s == key}) == 1
+    for key in set(prints):
+        assert len(set(parts[prints == key])) == 1
+    assert len(set(parts)) == min(3, groups.max() + 1)
+    np.testing.assert_array_equal(parts, deal(labels, groups))
+
+
+@given(counts=st.lists(st.integers(10, 60), min_size=2, max_size=5))
+def test_single_images_are_stratified(counts: list[int]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    parts = deal(labels, np.arange(len(labels)))
+    for number, count in enumerate(counts):
+        found = np.bincount(parts[labels == number], minlength=3)
+        assert np.all(np.abs(found - np.array([0.8, 0.1, 0.1]) * count) <= 1)
+
+
+def test_subjects_are_read_from_ck_and_jaffe_names() -> None:
+    assert subject("S010_004_00000017.png") == "S010"
+    assert subject("KA.AN1.39.tiff") == "KA"
+    assert subject("portrait_12.png") is None

@@ -1,0 +1,126 @@
+"""Scores against scikit-learn's own averages, and the identity of rows."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
+
+from edgefer.errors import InputError
+from edgefer.metrics import Score, rows_sha256, score
+from edgefer.spec import LabelSet
+
+LABELS = LabelSet(source="test", names=("a", "b", "c", "d"))
+CLASS = st.integers(0, len(LABELS) - 1)
+PAIRS = st.lists(st.tuples(CLASS, CLASS), min_size=1, max_size=60)
+
+
+def scored(pairs: list[tuple[int, int]]) -> Score:
+    labels, predictions = np.asarray(pairs).T
+    return score(labels, predictions, LABELS, rows="rows")
+
+
+@given(PAIRS)
+@settings(deadline=None, max_examples=60)  # the first example pays for scikit-learn's import
+def test_averages_equal_scikit_learns(pairs):
+    labels, predictions = np.asarray(pairs).T
+    mine = scored(pairs)
+    options = {"average": "weighted", "labels": range(len(LABELS)), "zero_division": 0}
+    assert mine.weighted_f1 == pytest.approx(f1_score(labels, predictions, **options))
+    assert mine.weighted_precision == pytest.approx(precision_score(labels, predictions, **options))
+    assert mine.weighted_recall == pytest.approx(recall_score(labels, predictions, **options))
+    assert mine.macro_f1 == pytest.approx(f1_score(labels, predictions, **(options | {"average": "macro"})))
+    assert mine.accuracy == pytest.approx(accuracy_score(labels, predictions))
+    assert np.array_equal(mine.confusion, confusion_matrix(labels, predictions, labels=range(len(LABELS))))
+
+
+@given(PAIRS)
+@settings(deadline=None, max_examples=60)
+def test_numbers_agree_with_each_other(pairs):
+    mine = scored(pairs)
+    matrix = np.asarray(mine.confusion)
+    support = np.asarray([each.support for each in mine.per_class])
+    assert matrix.sum() == mine.n == len(pairs)
+    assert np.array_equal(matrix.sum(axis=1), support)
+    assert mine.weighted_f1 == pytest.approx(support / len(pairs) @ [each.f1 for each in mine.per_class])
+    assert mine.weighted_recall == pytest.approx(mine.accuracy)
+    assert mine.accuracy == pytest.approx(np.trace(matrix) / len(pairs))
+
+
+@given(PAIRS, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=30)
+def test_order_of_rows_does_not_matter(pairs, random):
+    shuffled = random.sample(pairs, len(pairs))
+    assert scored(shuffled) == scored(pairs)
+
+
+def test_a_worked_example():
+    mine = score(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), LABELS, rows="rows")
+    # class a: precision 1, recall 2/3, F1 0.8; class b: precision 1/2, recall 1, F1 2/3; c and d are absent
+    assert [each.f1 for each in mine.per_class] == pytest.approx([0.8, 2 / 3, 0, 0])
+    assert mine.weighted_f1 == pytest.approx(0.75 * 0.8 + 0.25 * 2 / 3)
+    assert mine.macro_f1 == pytest.approx((0.8 + 2 / 3) / 4)
+
+
+def test_no_rows_are_refused_rather_than_scored_zero():
+    nothing = np.array([], dtype=np.int64)
+    with pytest.raises(InputError, match="no rows to score"):
+        score(nothing, nothing, LABELS, rows="rows")
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_a_number_that_is_no_class_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"0\.\.3"):
+        score(np.array([0, wrong]), np.array([0, 1]), LABELS, rows="rows")
+    with pytest.raises(ValueError, match=r"0\.\.3"):
+        score(np.array([0, 1]), np.array([0, wrong]), LABELS, rows="rows")
+
+
+def test_unequal_lengths_are_refused():
+    with pytest.raises(ValueError, match="inconsistent"):
+        score(np.array([0, 1]), np.array([0]), LABELS, rows="rows")
+
+
+def test_a_score_survives_json_and_a_torn_confusion_matrix_does_not():
+    mine = scored([(0, 1), (2, 2)])
+    assert msgspec.json.decode(msgspec.json.encode(mine), type=Score) == mine
+    torn = msgspec.to_builtins(mine) | {"confusion": [[1, 2]]}
+    with pytest.raises(msgspec.ValidationError, match="one row and one column a class"):
+        msgspec.convert(torn, Score)
+
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4, 1)
+
+
+def test_rows_have_one_hash_whatever_their_layout_in_memory():
+    labels = np.array([1, 0])
+    same = rows_sha256(np.asfortranarray(IMAGES), labels.astype(np.int32))
+    assert rows_sha256(IMAGES, labels) == same
+    assert len(same) == 64
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels"),
+    [
+        (IMAGES + 1, [1, 0]),
+        (IMAGES, [0, 1]),
+        (IMAGES[::-1], [0, 1]),
+        (IMAGES.reshape(2, 4, 3, 1), [1, 0]),
+        (IMAGES[:1], [1]),
+    ],
+)
+def test_other_rows_have_another_hash(pixels, labels):
+    assert rows_sha256(pixels, np.array(labels)) != rows_sha256(IMAGES, np.array([1, 0]))
+
+
+def test_no_rows_have_a_hash():
+    assert len(rows_sha256(IMAGES[:0], np.array([], dtype=np.int64))) == 64
+
+
+@pytest.mark.parametrize(("pixels", "count"), [(IMAGES.astype(np.float32), 2), (IMAGES, 3)])
+def test_rows_that_are_none_are_refused(pixels, count):
+    with pytest.raises(ValueError, match="labels"):
+        rows_sha256(pixels, np.zeros(count, np.int64))
