@@ -33,7 +33,7 @@ def _spread_last(model: Any, floats: Any, seed: int) -> None:
     import keras
 
     dense = model.layers[-1]
-    features = np.asarray(keras.Model(model.inputs, dense.input)(floats))
+    features = np.asarray(keras.Model(model.inputs[0], dense.input)(floats))
     centred = features - features.mean(axis=0)
     # The leading directions, mixed so that no class owns one.
     directions = np.linalg.svd(centred, full_matrices=False)[2][: dense.units]

@@ -67,7 +67,7 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         console.fail("interrupted; nothing half-written was left")
-        sys.exit(130)
+        sys.exit(2)
     except click.ClickException as error:
         console.fail(error.format_message())
         sys.exit(2)
@@ -79,4 +79,4 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         console.fail("interrupted; nothing half-written was left")
-        sys.exit(130)
+        sys.exit(2)

@@ -9,8 +9,8 @@ import numpy as np
 
 from edgefer.artifact import IOMode
 from edgefer.backbones.base import Backbone
-from edgefer.errors import ConversionError
-from edgefer.formats.base import Export
+from edgefer.errors import ConversionError, InputError
+from edgefer.formats.base import Export, first_line
 from edgefer.formats.folding import raw_model
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.spec import InputSpec
@@ -39,8 +39,20 @@ def export_backbone(backbone: Backbone, mode: IOMode, scratch: Path) -> Export:
             [_tensor(tf, shape, tf.uint8)],
         )
     directory = scratch / "savedmodel"
-    archive.write_out(str(directory), verbose=False)
+    _write(archive, directory)
     return Export(directory, scratch, mode, folded, spec, backbone.labels)
+
+
+def _write(archive: Any, directory: Path) -> None:
+    import tensorflow as tf
+
+    try:
+        archive.write_out(str(directory), verbose=False)
+    except tf.errors.OpError as error:  # what a full disk looks like from TensorFlow's native code
+        raise InputError(
+            f"{directory}: the export could not be written ({first_line(error)})",
+            hint="free some space there, or name another place with TMPDIR",
+        ) from error
 
 
 def check_export(export: Export, pixels: Pixels, expected: Floats) -> None:

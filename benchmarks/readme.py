@@ -1,0 +1,113 @@
+"""Regenerates the parts of README.md and docs/cli.md that come from the code and from committed records.
+
+    python benchmarks/readme.py            rewrite them (``make docs``)
+    python benchmarks/readme.py --check    exit 1 and name what is stale
+
+A generated part NAME stands between ``<!-- generated:NAME -->`` and ``<!-- /generated -->``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import click
+from click.testing import CliRunner
+
+from benchmarks.costs import ROOT
+from benchmarks.results import costs, markdown_table, results
+from edgefer.bench.target import targets
+from edgefer.cli.main import cli
+from edgefer.recipe_loading import load_recipe, recipe_ids
+
+WIDTH = 80
+PART = re.compile(r"(<!-- generated:(?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+Commands = Iterator[tuple[tuple[str, ...], click.Command]]
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Commands:
+    """All commands below ``group`` with the words that call them, groups before their own."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def help_of(words: tuple[str, ...]) -> str:
+    """What ``edgefer WORDS --help`` prints at a fixed width."""
+    answer = CliRunner().invoke(cli, [*words, "--help"], prog_name="edgefer", terminal_width=WIDTH)
+    return answer.output.rstrip()
+
+
+def _help() -> str:
+    return "\n\n".join(_chapter(words) for words in ((), *(words for words, _ in commands())))
+
+
+def _chapter(words: tuple[str, ...]) -> str:
+    return f"## {' '.join(('edgefer', *words))}\n\n```text\n{help_of(words)}\n```"
+
+
+def _targets() -> str:
+    rows = [
+        (f"`{target.id}`", target.title, ", ".join(target.formats), target.needs.what or "nothing more")
+        for target in targets().values()
+    ]
+    return markdown_table(("target", "what", "takes", "needs"), rows, numbers=False)
+
+
+def _recipes() -> str:
+    return markdown_table(
+        ("recipe", "what"), [(f"`{name}`", load_recipe(name).title) for name in recipe_ids()]
+    )
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "results-s0-mobilenetv2": partial(results, "s0-mobilenetv2"),
+    "costs": costs,
+    "targets": _targets,
+    "recipes": _recipes,
+    "help": _help,
+}
+FILES = (ROOT / "README.md", ROOT / "docs" / "cli.md")
+
+
+def renewed(text: str) -> str:
+    """``text`` with its generated parts as they should be."""
+    return PART.sub(lambda part: f"{part[1]}\n{PARTS[part['name']]()}\n\n{part[3]}", text)
+
+
+def stale() -> list[str]:
+    """Names of the generated parts that are not as they should be, with their file."""
+    found = []
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        pairs = zip(PART.finditer(text), PART.finditer(renewed(text)), strict=True)
+        found += [f"{file.name}: {old['name']}" for old, new in pairs if old[0] != new[0]]
+    return found
+
+
+def present() -> set[str]:
+    """Names of the generated parts that the files hold."""
+    return {part["name"] for file in FILES for part in PART.finditer(file.read_text(encoding="utf-8"))}
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if something is stale.")
+def main(check: bool) -> None:
+    """Regenerate what README.md and docs/cli.md take from the code and from committed records."""
+    if check:
+        for name in (names := stale()):
+            click.echo(f"stale: {name}; run make docs", err=True)
+        sys.exit(bool(names))
+    for file in FILES:
+        file.write_text(renewed(file.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""``edgefer train``: a recipe in, a trained backbone and its record out."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgefer.cli import console
+
+if TYPE_CHECKING:
+    from edgefer.metrics import Score
+    from edgefer.recipe import Recipe
+    from edgefer.training.record import Epoch
+    from edgefer.training.run import Trained
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--data",
+    envvar="EDGEFER_DATA",
+    show_envvar=True,
+    metavar="PATH",
+    help="File or folder of labelled faces, or the word 'synthetic'.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run. Default: runs/RECIPE.")
+@click.option("--epochs", type=click.IntRange(1), help="Train this many epochs instead of the recipe's.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe, for instance training.batch_size=128. Repeatable.",
+)
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of an interrupted run.")
+@console.json_option
+def command(
+    recipe: str,
+    data: str | None,
+    out: Path | None,
+    epochs: int | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train RECIPE, a shipped recipe's id or a TOML file.
+
+    The epoch with the best weighted F1 on the validation split is kept; the test split is scored once, at the
+    end. Everything that was changed against the recipe is recorded.
+    """
+    from edgefer.recipe_loading import load_recipe
+
+    overrides = (*settings, *((f"training.epochs={epochs}",) if epochs else ()))
+    chosen = load_recipe(recipe, overrides)
+    folder = out or Path("runs") / chosen.id
+    try:
+        trained = _train(chosen, data, folder, resume, overrides)
+    except KeyboardInterrupt:
+        _say_how_to_resume(folder)
+        raise
+    if as_json:
+        console.print_json(trained.record)
+    else:
+        _show(trained)
+
+
+def _train(recipe: Recipe, data: str | None, out: Path, resume: bool, overrides: tuple[str, ...]) -> Trained:
+    from edgefer.datasets.loading import load
+    from edgefer.training.run import Hooks
+    from edgefer.training.trainer import train
+
+    spec = recipe.input
+    dataset = load(data, recipe.data.labels, size=(spec.height, spec.width), channels=spec.pixel_channels)
+    _start_keras()
+    if dataset.synthetic:
+        console.note("the data is synthetic: its scores say nothing about real faces")
+    with console.progress(f"training {recipe.id}") as advance:
+        hooks = Hooks(step=advance, epoch=_tell, note=console.note)
+        return train(recipe, dataset, out, resume=resume, overrides=overrides, hooks=hooks)
+
+
+def _start_keras() -> None:
+    from edgefer.backbones.startup import start_keras
+    from edgefer.errors import MissingExtraError
+
+    try:
+        start_keras()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from error
+
+
+def _tell(epoch: Epoch) -> None:
+    console.detail(
+        f"epoch {epoch.number}: loss {epoch.loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
+        f"weighted F1 {epoch.validation_weighted_f1:.4f}, macro F1 {epoch.validation_macro_f1:.4f}, "
+        f"learning rate {epoch.learning_rate:.2e}, {epoch.seconds:.0f} s"
+    )
+
+
+def _say_how_to_resume(folder: Path) -> None:
+    from edgefer.training.folder import RunFolder
+
+    if RunFolder(folder).unfinished:
+        console.note(f"finished epochs are kept; go on with: {_resume_line()}")
+
+
+def _resume_line() -> str:
+    context = click.get_current_context()
+    words = ["edgefer", "train", context.params["recipe"]]
+    for name, option in (("data", "--data"), ("out", "--out"), ("epochs", "--epochs")):
+        words += [option, str(context.params[name])] if context.params[name] else []
+    for setting in context.params["settings"]:
+        words += ["--set", setting]
+    return shlex.join([*words, "--resume"])
+
+
+def _show(trained: Trained) -> None:
+    record = trained.record
+    mark = " (synthetic)" if record.request.data.synthetic else ""
+    rows = [_row(f"validation{mark}", record.validation)]
+    if record.test and record.test_clean:
+        rows += [_row(f"test{mark}", record.test), _row(f"test{mark}, no leaked rows", record.test_clean)]
+    title = f"{record.request.recipe.id}, epoch {record.best_epoch} of {record.epochs}"
+    console.print_table(title, ("rows", "n", "accuracy", "weighted F1", "macro F1"), rows)
+    click.echo(f"from    {record.weights}")
+    click.echo(f"model   {trained.path}")
+    click.echo(f"record  {trained.path.with_name('train.json')}")
+
+
+def _row(name: str, score: Score) -> tuple[str, ...]:
+    return name, str(score.n), f"{score.accuracy:.4f}", f"{score.weighted_f1:.4f}", f"{score.macro_f1:.4f}"

@@ -1,0 +1,74 @@
+"""The end of a training run: the best epoch's network, its scores and the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgefer.backbones.base import Backbone
+from edgefer.backbones.evaluation import probabilities
+from edgefer.backbones.storage import save_backbone
+from edgefer.datasets.base import Split
+from edgefer.metrics import Score
+from edgefer.spec import Step
+from edgefer.training.evaluation import scores
+from edgefer.training.folder import State
+from edgefer.training.record import SCHEMA, Request, TrainRecord, installed_tools, write_record
+from edgefer.training.run import Run, Trained
+
+
+def finish(run: Run, request: Request, state: State) -> Trained:
+    """Save the best epoch, score it on validation and, once, on test, and write the record last."""
+    backbone = _best(run, state)
+    test, clean = _scores(backbone, run, "test") if len(run.dataset.splits.get("test", ())) else (None, None)
+    record = TrainRecord(
+        schema=SCHEMA,
+        request=request,
+        weights=state.weights,
+        epochs=len(state.history),
+        best_epoch=state.best_epoch,
+        parameters=backbone.model.count_params(),
+        validation=_scores(backbone, run, "validation")[0],
+        test=test,
+        test_clean=clean,
+        seconds=sum(epoch.seconds for epoch in state.history),
+        backend=_backend(),
+        tools=installed_tools(),
+    )
+    path = run.folder.path / "model.keras"
+    saved = save_backbone(backbone.after(_step(run, record)), path)
+    write_record(run.folder.path / "train.json", record)
+    run.folder.finish()
+    return Trained(saved, record, path)
+
+
+def _best(run: Run, state: State) -> Backbone:
+    """The network with the best epoch's weights, without optimizer."""
+    last = run.backbone.model
+    model = type(last).from_config(last.get_config())
+    model.load_weights(run.folder.path / state.best)
+    return replace(run.backbone, model=model)
+
+
+def _scores(backbone: Backbone, run: Run, split: Split) -> tuple[Score, Score]:
+    subset = run.dataset.split(split)
+    return scores(probabilities(backbone, subset.pixels), subset, backbone.labels)
+
+
+def _backend() -> str:
+    import keras
+
+    return str(keras.backend.backend())
+
+
+def _step(run: Run, record: TrainRecord) -> Step:
+    config = {
+        "recipe": run.recipe.id,
+        "overrides": list(record.request.overrides),
+        "weights": record.weights,
+        "epochs": record.epochs,
+        "best_epoch": record.best_epoch,
+        "data": run.dataset.name,
+        "synthetic": run.dataset.synthetic,
+        "rows_sha256": record.request.data.sha256,
+    }
+    return Step(name="train", config=config, seconds=record.seconds)

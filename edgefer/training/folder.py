@@ -1,0 +1,124 @@
+"""A run's folder: what was asked, how far it came, and what it needs to go on.
+
+======================  ====================================================================================
+``request.json``        the recipe and the data, written first
+``state.json``          finished epochs and the names of the two files below; replaced after each epoch
+``epoch-NNN.keras``     network, optimizer and random state after the last finished epoch
+``best-NNN.weights.h5`` weights of the best epoch so far
+``history.csv``         the finished epochs, for people and plots
+``model.keras``         the result, with its sidecar ``model.edgefer.json``
+``train.json``          the record of what ran; written last
+======================  ====================================================================================
+
+``state.json`` is replaced in one step and names files that are complete, so a killed run loses at most one
+epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgefer.errors import InputError
+from edgefer.spec import Frozen
+from edgefer.training.record import Epoch, Request, write_history, write_record
+
+
+class State(Frozen, frozen=True):
+    """How far a run came. ``weights`` says in words what it started from; no names before epoch 1."""
+
+    weights: str
+    checkpoint: str = ""
+    best: str = ""
+    best_epoch: int = 0
+    history: tuple[Epoch, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run below ``path``."""
+
+    path: Path
+
+    def check_free(self) -> None:
+        """Refuse a folder that a new run would overwrite.
+
+        Raises:
+            InputError: there is something in it already.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            hint = "add --resume to go on with the run in it" if self.unfinished else "give another --out"
+            raise InputError(f"{self.path} is not empty", hint=hint)
+
+    def begin(self, request: Request) -> None:
+        """Claim the folder for a new run."""
+        write_record(self.path / "request.json", request)
+
+    def resume(self, request: Request) -> State | None:
+        """How far the run in this folder came; None if it was stopped in its first epoch.
+
+        Raises:
+            InputError: there is no unfinished run here, or it was asked for something else.
+        """
+        if not self.unfinished:
+            what = "is finished" if (self.path / "train.json").exists() else "holds no run"
+            raise InputError(
+                f"{self.path} {what}: nothing to resume", hint="leave --resume away, or give another --out"
+            )
+        before = _read(self.path / "request.json", Request)
+        if changed := _differences(msgspec.to_builtins(before), msgspec.to_builtins(request)):
+            raise InputError(
+                f"{self.path} was begun with other settings: {', '.join(changed)}",
+                hint="resume with the same recipe, settings and data, or give another --out",
+            )
+        state = self.path / "state.json"
+        return _read(state, State) if state.exists() else None
+
+    @property
+    def unfinished(self) -> bool:
+        """A run was begun here and has not written its record."""
+        return (self.path / "request.json").exists() and not (self.path / "train.json").exists()
+
+    def save(self, model: Any, state: State) -> None:
+        """Write the checkpoint that ``state`` names, the weights of a new best epoch, then ``state``."""
+        model.save(self.path / state.checkpoint)
+        if state.best_epoch == len(state.history):
+            model.save_weights(self.path / state.best)
+        write_record(self.path / "state.json", state)
+        write_history(self.path / "history.csv", state.history)
+        self._prune({state.checkpoint, state.best})
+
+    def finish(self) -> None:
+        """Remove what only a resumed run would have needed."""
+        self._prune(set())
+        (self.path / "state.json").unlink()
+
+    def _prune(self, keep: set[str]) -> None:
+        for pattern in ("epoch-*.keras", "best-*.weights.h5"):
+            for file in self.path.glob(pattern):
+                if file.name not in keep:
+                    file.unlink()
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error})", hint="begin again with another --out"
+        ) from error
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the values that differ."""
+    found = []
+    for key in sorted(before.keys() | now.keys()):
+        one, two = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(two, dict):
+            found += _differences(one, two, f"{prefix}{key}.")
+        elif one != two and key != "overrides":
+            found.append(f"{prefix}{key}")
+    return found

@@ -1,0 +1,113 @@
+"""What a training run writes down about itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from edgefer.datasets.base import Dataset
+from edgefer.files import write_atomic
+from edgefer.metrics import Score
+from edgefer.recipe import Recipe
+from edgefer.spec import Frozen
+
+SCHEMA = 1
+TOOLS = ("edgefer", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
+
+
+class Epoch(Frozen, frozen=True):
+    """One finished epoch. ``number`` counts from 1; ``loss`` is its mean on the augmented batches."""
+
+    number: int
+    learning_rate: float
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_weighted_f1: float
+    validation_macro_f1: float
+    seconds: float
+
+
+class DataUsed(Frozen, frozen=True):
+    """Which rows were used: their number and hash a split."""
+
+    name: str
+    labels: str
+    synthetic: bool
+    rows: dict[str, int]
+    sha256: dict[str, str]
+
+
+class Request(Frozen, frozen=True):
+    """What was asked for: the recipe as it stands after the ``overrides``, and the data."""
+
+    recipe: Recipe
+    overrides: tuple[str, ...]
+    data: DataUsed
+
+
+class TrainRecord(Frozen, frozen=True):
+    """What really ran. ``weights`` says in words what training started from.
+
+    ``validation`` chose ``best_epoch``; ``test`` and ``test_clean`` (without the rows whose image also stands
+    in the training split) were taken once, of that epoch; None where the data has no test split.
+
+    Schema history: 1 — first version.
+    """
+
+    schema: int
+    request: Request
+    weights: str
+    epochs: int
+    best_epoch: int
+    parameters: int
+    validation: Score
+    test: Score | None
+    test_clean: Score | None
+    seconds: float
+    backend: str
+    tools: dict[str, str]
+
+
+def data_used(dataset: Dataset) -> DataUsed:
+    """Identify the rows of ``dataset``."""
+    return DataUsed(
+        name=dataset.name,
+        labels=dataset.labels.source,
+        synthetic=dataset.synthetic,
+        rows={name: len(subset) for name, subset in dataset.splits.items()},
+        sha256={name: subset.sha256 for name, subset in dataset.splits.items()},
+    )
+
+
+def installed_tools() -> dict[str, str]:
+    """Versions of the installed packages that decide a training run."""
+    return {name: found for name in TOOLS if (found := _version(name))}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def write_history(path: Path, history: Sequence[Epoch]) -> None:
+    """Write the epochs as CSV, one a line, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, [field.name for field in msgspec.structs.fields(Epoch)], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(msgspec.to_builtins(epoch) for epoch in history)
+    write_atomic(path, text.getvalue().encode())
+
+
+def write_record(path: Path, record: Frozen) -> None:
+    """Write a record as indented JSON, atomically."""
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")

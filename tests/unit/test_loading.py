@@ -1,0 +1,205 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from edgefer.backbones.contract import Statement
+from edgefer.errors import InputError, UntrustedCodeError
+from edgefer.spec import InputSpec, LabelSet
+
+keras = pytest.importorskip("keras")
+
+THREE = LabelSet(source="three", names=("a", "b", "c"))
+SAID = Statement(range="0..1", labels=THREE)
+
+
+def network(activation="softmax"):
+    image = keras.Input((8, 8, 1), name="image")
+    value = keras.layers.Conv2D(3, 3, name="conv")(image)
+    value = keras.layers.GlobalAveragePooling2D()(value)
+    return keras.Model(image, keras.layers.Dense(3, activation=activation, name="out")(value))
+
+
+@pytest.fixture
+def path(tmp_path):
+    network().save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+def load(path, said=SAID, **options):
+    from edgefer.backbones.loading import load_backbone
+
+    return load_backbone(path, said, **options)
+
+
+def test_what_the_user_states_becomes_the_contract(path):
+    backbone = load(path)
+    assert backbone.input == InputSpec(height=8, width=8, channels=1, range=(0.0, 1.0))
+    assert backbone.labels == THREE
+    assert backbone.name == "model"
+
+
+@pytest.mark.parametrize("name", ["model.edgefer.json", "edgefer.json"])
+def test_a_sidecar_says_it_too_and_the_user_goes_before_it(path, name):
+    said = {"input": {"height": 8, "width": 8, "channels": 1, "range": [-1, 1]},
+            "labels": {"source": "three", "names": ["a", "b", "c"]}}  # fmt: skip
+    path.with_name(name).write_text(json.dumps(said))
+    assert load(path, Statement()).input.range == (-1, 1)
+    assert load(path, Statement(range="0..255")).input.range == (0, 255)
+
+
+def test_a_sidecar_with_an_unknown_key_is_refused(path):
+    path.with_name("edgefer.json").write_text('{"imput": {}}')
+    with pytest.raises(InputError, match=r"edgefer\.json: not a sidecar"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (Statement(labels=THREE), "says nothing about its input range"),
+        (Statement(range="0..1"), "says nothing about its classes"),
+        (
+            Statement(range="0..1", labels=LabelSet(source="two", names=("a", "b"))),
+            "3 outputs, the label set two has 2",
+        ),
+    ],
+)
+def test_a_foreign_model_has_to_be_described(path, said, message):
+    with pytest.raises(InputError, match=message):
+        load(path, said)
+
+
+def test_a_missing_and_a_truncated_file_are_named(path):
+    with pytest.raises(InputError, match="no such file"):
+        load(path.with_name("other.keras"))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"model\.keras: truncated or not a Keras 3 file"):
+        load(path)
+
+
+def test_a_damaged_member_is_named(path):
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("model.weights.h5")
+    content[info.header_offset + 200] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.weights\.h5 inside it is damaged"):
+        load(path)
+
+
+def test_nan_weights_are_named(tmp_path):
+    model = network()
+    kernel, bias = model.get_layer("conv").get_weights()
+    kernel[0, 0, 0, 1] = np.nan
+    model.get_layer("conv").set_weights([kernel, bias])
+    model.save(tmp_path / "nan.keras")
+    with pytest.raises(InputError, match="'conv/kernel' holds NaN or infinity"):
+        load(tmp_path / "nan.keras")
+
+
+def test_code_is_refused_unless_trusted(tmp_path):
+    image = keras.Input((8, 8, 1))
+    value = keras.layers.Lambda(lambda x: x + 0.0, output_shape=(8, 8, 1))(image)
+    value = keras.layers.GlobalAveragePooling2D()(value)
+    path = tmp_path / "model.keras"
+    keras.Model(image, keras.layers.Dense(3, activation="softmax")(value)).save(path)
+    with pytest.raises(UntrustedCodeError, match="--trust"):
+        load(path)
+    assert load(path, trust=True).labels == THREE
+
+
+def test_a_class_from_outside_keras_is_refused_before_it_is_imported(path):
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["layers"][1].update(module="somebody.elses.code", class_name="Evil")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, content)
+    with pytest.raises(UntrustedCodeError, match=r"somebody\.elses\.code\.Evil"):
+        load(path)
+
+
+def test_logits_are_refused_unless_said(tmp_path):
+    from edgefer.backbones.evaluation import probabilities
+
+    path = tmp_path / "model.keras"
+    network(activation=None).save(path)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+    with pytest.raises(InputError, match="--logits"):
+        probabilities(load(path), pixels)
+    said = Statement(range="0..1", labels=THREE, logits=True)
+    outputs = probabilities(load(path, said), pixels)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+
+
+class TestSavedModel:
+    def save(self, tmp_path, body=lambda x: x):
+        import tensorflow as tf
+
+        model = network()
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        signature = [tf.TensorSpec((None, 8, 8, 1), tf.float32)]
+        archive.add_endpoint("serving_default", lambda x: model(body(x), training=False), signature)
+        archive.write_out(str(tmp_path / "saved"), verbose=False)
+        return model, tmp_path / "saved"
+
+    def test_it_answers_like_the_model_it_was_made_from(self, tmp_path):
+        from edgefer.backbones.evaluation import probabilities
+
+        model, path = self.save(tmp_path)
+        pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)
+        backbone = load(path)
+        assert not backbone.trainable
+        expected = np.asarray(model(pixels.astype(np.float32) / 255))
+        np.testing.assert_allclose(probabilities(backbone, pixels), expected, atol=1e-6)
+
+    def test_ops_that_touch_files_are_refused(self, tmp_path):
+        import tensorflow as tf
+
+        def leak(x):
+            with tf.control_dependencies([tf.io.write_file("/tmp/never-written", "x")]):
+                return tf.identity(x)
+
+        _, path = self.save(tmp_path, leak)
+        with pytest.raises(UntrustedCodeError, match="WriteFile"):
+            load(path)
+
+    def test_an_empty_folder_is_named(self, tmp_path):
+        with pytest.raises(InputError, match=r"no saved_model\.pb"):
+            load(tmp_path)
+
+
+def test_macs_are_counted_by_hand():
+    from edgefer.backbones.graph import cost_of
+
+    cost = cost_of(network())
+    # conv: 6x6 positions x 3x3x1 kernel x 3 filters; dense: 3 x 3
+    assert cost.macs == 36 * 9 * 3 + 9
+    assert cost.parameters == (27 + 3) + (9 + 3)
+
+
+def test_another_range_that_scores_clearly_better_stops_the_command():
+    from dataclasses import replace
+
+    from edgefer.backbones.base import Backbone
+    from edgefer.backbones.evaluation import refuse_wrong_range
+
+    image = keras.Input((8, 8, 1))
+    value = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(image))
+    dense = keras.layers.Dense(3, activation="softmax")
+    model = keras.Model(image, dense(value))
+    # Classes by brightness in -1..1: below -0.5, around 0, above 0.5.
+    dense.set_weights([np.array([[-20.0, 0.0, 20.0]], np.float32), np.array([-5.0, 5.0, -5.0], np.float32)])
+    levels = np.array([20, 128, 235], np.uint8).repeat(20)
+    pixels = np.broadcast_to(levels[:, None, None, None], (60, 8, 8, 1)).copy()
+    labels = np.arange(3).repeat(20)
+    right = InputSpec(height=8, width=8, channels=1, range=(-1.0, 1.0))
+    backbone = Backbone(model, right, THREE, (), "bright", "0")
+    refuse_wrong_range(backbone, pixels, labels)
+    wrong = replace(backbone, input=InputSpec(height=8, width=8, channels=1, range=(0.0, 255.0)))
+    with pytest.raises(InputError, match=r"--range -1\.\.1"):
+        refuse_wrong_range(wrong, pixels, labels)
