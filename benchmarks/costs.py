@@ -71,11 +71,11 @@ def run(command: list[str], accepted: tuple[int, ...] = (0,)) -> Ran:
         click.ClickException: it ended in another exit code than those accepted.
     """
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    output, (_, status, usage) = process.stdout.read(), os.wait4(process.pid, 0)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output, (_, status, usage) = process.stdout.read(), os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
     if process.returncode not in accepted:
         raise click.ClickException(f"exit {process.returncode}: {' '.join(command)}")
     # Linux counts in kB, macOS in bytes.
@@ -102,7 +102,9 @@ def save(name: str, costs: list[Cost], started: datetime.datetime) -> Path:
 
 def write_json(path: Path, record: Frozen) -> None:
     """Write a record as indented JSON, atomically."""
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    write_atomic(
+        path, msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=2) + b"\n"
+    )
 
 
 def now() -> datetime.datetime:

@@ -21,6 +21,7 @@ FACES = 128
 def main(name: str, out: Path) -> None:
     """Write network NAME to OUT, a .keras file, with its sidecar."""
     from edgefer.backbones.base import Backbone
+    from edgefer.backbones.startup import start_keras
     from edgefer.backbones.storage import save_backbone
     from edgefer.datasets.labels import LABEL_SETS
     from edgefer.datasets.loading import load
@@ -28,6 +29,7 @@ def main(name: str, out: Path) -> None:
     from edgefer.spec import InputSpec, Step
     from tests.networks import application, spread
 
+    start_keras()
     spec = InputSpec(height=48, width=48, channels=3, range=(-1.0, 1.0))
     faces = load("synthetic", "ferplus-9").split("train").pixels[:FACES]
     model = spread(application(name), to_floats(faces, spec))

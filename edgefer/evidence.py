@@ -8,8 +8,8 @@ from edgefer.artifact import Baseline, Golden, GoldenInfo, golden_sha256
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities, refuse_wrong_range
 from edgefer.datasets.base import Dataset, Split, Subset
+from edgefer.datasets.scoring import scores
 from edgefer.errors import InputError
-from edgefer.metrics import score
 from edgefer.preprocessing import match_channels
 from edgefer.sampling import telling_rows
 from edgefer.verification import spread_of
@@ -29,13 +29,8 @@ def measure_baseline(backbone: Backbone, dataset: Dataset) -> Baseline | None:
         return None
     test = dataset.split("test")
     predictions = probabilities(backbone, test.pixels).argmax(axis=1)
-    clean = ~test.leaked
-    return Baseline(
-        data=dataset.name,
-        synthetic=dataset.synthetic,
-        full=score(test.labels, predictions, backbone.labels, rows=test.sha256),
-        clean=score(test.labels[clean], predictions[clean], backbone.labels, rows=test.take(clean).sha256),
-    )
+    full, clean = scores(predictions, test, backbone.labels)
+    return Baseline(data=dataset.name, synthetic=dataset.synthetic, full=full, clean=clean)
 
 
 def golden_of(backbone: Backbone, dataset: Dataset) -> tuple[Golden, GoldenInfo]:

@@ -12,10 +12,9 @@ import numpy.typing as npt
 from edgefer.artifact import Artifact, Baseline
 from edgefer.bench.record import Accuracy
 from edgefer.datasets.base import Dataset, Subset
+from edgefer.datasets.scoring import scores
 from edgefer.errors import EdgeferError, InputError
-from edgefer.metrics import Score, score
 from edgefer.runtimes.base import Session, predict
-from edgefer.spec import LabelSet
 
 BATCH = 64
 
@@ -32,11 +31,12 @@ def accuracy(session: Session, artifact: Artifact, dataset: Dataset, *, batch: i
     test = scorable(artifact, dataset)
     predictions = _classes(predict(session, test.pixels, batch=batch), artifact)
     baseline, skipped = _comparable(artifact.manifest.baseline, test, dataset.name)
+    full, clean = scores(predictions, test, dataset.labels)
     return Accuracy(
         data=dataset.name,
         synthetic=dataset.synthetic,
-        full=score(test.labels, predictions, dataset.labels, rows=test.sha256),
-        clean=_clean_score(test, predictions, dataset.labels, dataset.name),
+        full=full,
+        clean=clean,
         predictions=tuple(int(value) for value in predictions),
         baseline=baseline,
         drop_skipped=skipped,
@@ -77,18 +77,6 @@ def reader(data: str | Path | None, label_set: str | None) -> Callable[[Artifact
         )
 
     return fit
-
-
-def _clean_score(test: Subset, predictions: npt.NDArray[np.intp], labels: LabelSet, name: str) -> Score:
-    """The score without the rows whose image also stands in the training split."""
-    kept = ~test.leaked
-    if not kept.any():
-        raise InputError(
-            f"{name}: every test image also stands in the training split",
-            hint="give data whose test images are its own",
-        )
-    clean = test.take(kept)
-    return score(clean.labels, predictions[kept], labels, rows=clean.sha256)
 
 
 def _classes(probabilities: npt.NDArray[np.float32], artifact: Artifact) -> npt.NDArray[np.intp]:

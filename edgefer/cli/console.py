@@ -6,6 +6,7 @@ Results go to standard output; notes, progress and errors to standard error.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgefer.verification import Verification
+
+_FIGURE = re.compile(r"[-+]?\d[\d.,e+-]*( ?%| \(.*\))?$")  # 6,284 · +0.29 · 0.05 (≤ 1) · 36 %
 
 _state = {"quiet": False, "verbose": False}
 
@@ -80,16 +83,18 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; the first column is left-aligned, the others right-aligned."""
+    """Print a table; columns of figures are right-aligned, words left."""
     from rich.markup import escape
     from rich.table import Table
 
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
-    for row in rows:
+        figures = all(_FIGURE.match(row[number]) for row in texts if row[number])
+        table.add_column(column, justify="right" if number and figures else "left", overflow="fold")
+    for row in texts:
         # Escaped: what is printed may hold square brackets, which rich reads as markup.
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*(escape(cell) for cell in row))
     stdout().print(table)
 
 

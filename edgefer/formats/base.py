@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from edgefer.artifact import Container, IOMode, IOSpec
+from edgefer.artifact import SUFFIXES, Container, IOMode, IOSpec
 from edgefer.preprocessing import Floats, Pixels, to_floats
 from edgefer.spec import InputSpec, LabelSet
 
@@ -74,6 +74,21 @@ class Format:
     needs_calibration: bool
     extra: str
     export: Callable[[Export, Calibration | None, IODtype], Converted]
+
+
+def make_format(
+    container: Container, precision: str, *, calibrated: bool, export: Callable[..., Converted]
+) -> Format:
+    """A format by its two halves; the file suffix is the container's."""
+    return Format(
+        id=f"{container}-{precision}",
+        container=container,
+        precision=precision,
+        suffix=next(suffix for suffix, name in SUFFIXES.items() if name == container),
+        needs_calibration=calibrated,
+        extra="convert",
+        export=export,
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line
+from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
 from edgefer.quieting import quiet_native
 
 PROBABILITIES = "classLabel_probs"  # coremltools' fixed name for a classifier's dictionary
@@ -105,22 +105,10 @@ def _io(export: Export) -> IOSpec:
     )
 
 
-def _format(precision: str, export: Callable[..., Converted]) -> Format:
-    return Format(
-        id=f"coreml-{precision}",
-        container="coreml",
-        precision=precision,
-        suffix=".mlpackage",
-        needs_calibration=False,
-        extra="convert",
-        export=export,
-    )
-
-
 FORMATS = (
-    _format("fp32", _float("fp32")),
-    _format("fp16", _float("fp16")),
-    _format("int8", _compressed("int8", _int8_weights)),
-    _format("pal6", _compressed("pal6", _palettes(6))),
-    _format("pal4", _compressed("pal4", _palettes(4))),
+    make_format("coreml", "fp32", calibrated=False, export=_float("fp32")),
+    make_format("coreml", "fp16", calibrated=False, export=_float("fp16")),
+    make_format("coreml", "int8", calibrated=False, export=_compressed("int8", _int8_weights)),
+    make_format("coreml", "pal6", calibrated=False, export=_compressed("pal6", _palettes(6))),
+    make_format("coreml", "pal4", calibrated=False, export=_compressed("pal4", _palettes(4))),
 )

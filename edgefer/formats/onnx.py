@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line
+from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
 from edgefer.quieting import quiet_native
 
 OPSET = 17  # the newest that every runtime release of the last years reads and tf2onnx writes
@@ -99,16 +98,8 @@ def _io(export: Export) -> IOSpec:
     )
 
 
-def _format(precision: str, calibrated: bool, export: Callable[..., Converted]) -> Format:
-    return Format(
-        id=f"onnx-{precision}",
-        container="onnx",
-        precision=precision,
-        suffix=".onnx",
-        needs_calibration=calibrated,
-        extra="convert",
-        export=export,
-    )
-
-
-FORMATS = (_format("fp32", False, _fp32), _format("fp16", False, _fp16), _format("int8", True, _int8))
+FORMATS = (
+    make_format("onnx", "fp32", calibrated=False, export=_fp32),
+    make_format("onnx", "fp16", calibrated=False, export=_fp16),
+    make_format("onnx", "int8", calibrated=True, export=_int8),
+)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line
+from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
 from edgefer.preprocessing import Pixels
 from edgefer.quieting import quiet_native
 
@@ -124,24 +124,12 @@ def _tensor(details: dict[str, Any]) -> TensorSpec:
     )
 
 
-def _format(precision: str, *, signature: str, calibrated: bool, configure: Configure) -> Format:
-    return Format(
-        id=f"tflite-{precision}",
-        container="tflite",
-        precision=precision,
-        suffix=".tflite",
-        needs_calibration=calibrated,
-        extra="convert",
-        export=_converter(precision, signature, configure),
-    )
-
-
 FORMATS = (
-    _format("fp32", signature="uint8", calibrated=False, configure=_float32),
-    _format("fp16", signature="uint8", calibrated=False, configure=_float16),
-    _format("dynamic", signature="uint8", calibrated=False, configure=_dynamic),
+    make_format("tflite", "fp32", calibrated=False, export=_converter("fp32", "uint8", _float32)),
+    make_format("tflite", "fp16", calibrated=False, export=_converter("fp16", "uint8", _float16)),
+    make_format("tflite", "dynamic", calibrated=False, export=_converter("dynamic", "uint8", _dynamic)),
     # Full-integer conversion replaces the float input by an integer one itself.
-    _format("int8", signature="float32", calibrated=True, configure=_int8),
+    make_format("tflite", "int8", calibrated=True, export=_converter("int8", "float32", _int8)),
     # The 16x8 kernels have no cast from uint8, so raw pixels come as float32 0..255 there.
-    _format("int16x8", signature="float32", calibrated=True, configure=_int16x8),
+    make_format("tflite", "int16x8", calibrated=True, export=_converter("int16x8", "float32", _int16x8)),
 )

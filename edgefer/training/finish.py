@@ -8,9 +8,9 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.backbones.storage import save_backbone
 from edgefer.datasets.base import Split
+from edgefer.datasets.scoring import scores
 from edgefer.metrics import Score
 from edgefer.spec import Step
-from edgefer.training.evaluation import scores
 from edgefer.training.folder import State
 from edgefer.training.record import SCHEMA, Request, TrainRecord, installed_tools, write_record
 from edgefer.training.run import Run, Trained
@@ -51,7 +51,7 @@ def _best(run: Run, state: State) -> Backbone:
 
 def _scores(backbone: Backbone, run: Run, split: Split) -> tuple[Score, Score]:
     subset = run.dataset.split(split)
-    return scores(probabilities(backbone, subset.pixels), subset, backbone.labels)
+    return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
 
 
 def _backend() -> str:

@@ -9,14 +9,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.datasets.base import Dataset
+from edgefer.datasets.scoring import scores
 from edgefer.errors import InputError, TrainingError
-from edgefer.preprocessing import to_floats
+from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe
 from edgefer.training.batches import batches, steps_per_epoch, targets
-from edgefer.training.evaluation import cross_entropy, scores
 from edgefer.training.finish import finish
 from edgefer.training.folder import RunFolder, State
 from edgefer.training.network import build_network, reseed
@@ -114,12 +117,12 @@ def _train_epoch(run: Run, history: tuple[Epoch, ...], number: int) -> Epoch:
     loss = _fit(run, history, number)
     validation = run.dataset.split("validation")
     predicted = probabilities(run.backbone, validation.pixels)
-    score, _ = scores(predicted, validation, run.dataset.labels)
+    score, _ = scores(predicted.argmax(axis=1), validation, run.dataset.labels)
     return Epoch(
         number=number,
         learning_rate=float(run.backbone.model.optimizer.learning_rate),
         loss=loss,
-        validation_loss=cross_entropy(predicted, targets(validation, run.recipe.training.targets)),
+        validation_loss=_cross_entropy(predicted, targets(validation, run.recipe.training.targets)),
         validation_accuracy=score.accuracy,
         validation_weighted_f1=score.weighted_f1,
         validation_macro_f1=score.macro_f1,
@@ -151,3 +154,8 @@ def _diverged(run: Run, number: int, step: int) -> TrainingError:
         f"the loss is no number any more in step {step} of epoch {number} of {run.recipe.id}",
         hint=f"lower training.learning_rate; {number - 1} finished epochs are kept in {run.folder.path}",
     )
+
+
+def _cross_entropy(probabilities: Floats, wanted: npt.NDArray[np.float32]) -> float:
+    """Mean cross-entropy in nats of predicted against wanted distributions, both (N, classes)."""
+    return float(-np.mean(np.sum(wanted * np.log(np.clip(probabilities, 1e-7, 1)), axis=1)))

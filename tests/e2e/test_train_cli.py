@@ -16,7 +16,7 @@ import pytest
 SMALL = (
     "--data=synthetic",
     "--epochs=2",
-    "--set=backbone={family='mobilenetv2', options={alpha=0.35, batch_norm_momentum=0.9}}",
+    "--set=backbone={family='s1-cnn', options={filters=4}}",
     "--set=input={height=32, width=32, channels=3, color='gray', range=[-1.0, 1.0]}",
     "--set=training.batch_size=256",
     "--set=augmentation.preset=weak",
@@ -48,7 +48,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     wait_for(out / "state.json", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
-    assert process.returncode == 130, err
+    assert process.returncode == 2, err
     assert "go on with: edgefer train s0-mobilenetv2 --data synthetic" in err
     assert "Traceback" not in err
 

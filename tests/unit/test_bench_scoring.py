@@ -80,7 +80,7 @@ def test_nan_is_an_error_and_not_the_first_class():
 
 
 def test_all_rows_leaked():
-    with pytest.raises(InputError, match="every test image also stands in the training split"):
+    with pytest.raises(InputError, match="every image of the split also stands in the training split"):
         scored(dataset(leaked=range(30)))
 
 

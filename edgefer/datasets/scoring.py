@@ -1,0 +1,29 @@
+"""Scores on a split as this project always gives them: on all rows, and without the leaked ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from edgefer.datasets.base import Subset
+from edgefer.errors import InputError
+from edgefer.metrics import Score, score
+from edgefer.spec import LabelSet
+
+
+def scores(predictions: npt.NDArray[Any], subset: Subset, labels: LabelSet) -> tuple[Score, Score]:
+    """Score class numbers (N,) on all rows, and on those whose image does not also stand in the training split.
+
+    Raises:
+        InputError: there are no rows, or every one of them leaked.
+    """
+    kept = ~subset.leaked
+    if len(kept) and not kept.any():
+        raise InputError(
+            "every image of the split also stands in the training split",
+            hint="give data whose test images are its own",
+        )
+    clean = subset.take(kept)
+    full = score(subset.labels, predictions, labels, rows=subset.sha256)
+    return full, score(clean.labels, predictions[kept], labels, rows=clean.sha256)
