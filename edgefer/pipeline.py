@@ -160,6 +160,11 @@ def _make(job: _Job, form: Format) -> Outcome:
             artifact = write_artifact(work / path.name, converted.payload, manifest, job.golden)
             verification = _proof(artifact)
             replace(work / path.name, path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error})",
+            hint="free some space or give another --out",
+        ) from error
     except EdgeferError as error:
         return Outcome(form.id, None, 0, time.perf_counter() - began, verification, error)
     return Outcome(form.id, path, artifact.bytes, time.perf_counter() - began, verification)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from edgefer.interop import TF_OPS
 # Keras 2 layers that are no classes of tf_keras.layers but part of every graph description.
 _KERAS2_STRUCTURE = {"Functional", "Model", "Sequential", "InputLayer", "TFOpLambda"}
 
-# TensorFlow ops that touch files, run Python or open connections; a SavedModel may hold them.
+# TensorFlow ops that touch files, run Python or open connections; a SavedModel may hold them. SaveV2 and RestoreV2 are
+# not among them: they stand in every SavedModel's own checkpoint functions.
 _UNSAFE_OPS = {
     "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "PrintV2",
     "Save", "SaveSlices", "ImmutableConst", "DebugIdentity", "DebugIdentityV2", "Rpc",
+    "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
 }  # fmt: skip
 
 
@@ -63,16 +66,13 @@ def refuse_code_in_savedmodel(path: Path) -> None:
 
     saved = SavedModel()
     saved.ParseFromString((path / "saved_model.pb").read_bytes())
-    for meta in saved.meta_graphs:
-        graph = meta.graph_def
-        # Checkpoint ops stand in every SavedModel's own restore function; those are run by the loader only.
-        for function in graph.library.function:
-            for node in function.node_def:
-                if node.op in _UNSAFE_OPS:
-                    raise _refusal(path, f"the TensorFlow op {node.op}")
-        for node in graph.node:
-            if node.op in _UNSAFE_OPS:
-                raise _refusal(path, f"the TensorFlow op {node.op}")
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    bodies = [graph.node for graph in graphs] + [
+        f.node_def for graph in graphs for f in graph.library.function
+    ]
+    for node in chain.from_iterable(bodies):
+        if node.op in _UNSAFE_OPS:
+            raise _refusal(path, f"the TensorFlow op {node.op}")
 
 
 def _refusal(path: Path, what: str) -> UntrustedCodeError:
