@@ -1,0 +1,90 @@
+"""A four-pixel ONNX classifier as an artifact: real runtime, real contract, made in a millisecond."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgefer.artifact import (
+    MANIFEST_SCHEMA,
+    Golden,
+    GoldenInfo,
+    IOSpec,
+    Manifest,
+    TensorSpec,
+    golden_sha256,
+    write_artifact,
+)
+from edgefer.embedding import payload_sha256
+from edgefer.spec import InputSpec, LabelSet
+from edgefer.verification import spread_of
+
+CLASSES = ("a", "b", "c")
+PIXELS = np.array([[255, 0, 0, 9], [0, 255, 0, 9], [0, 0, 255, 9], [200, 90, 0, 9]], np.uint8).reshape(
+    4, 2, 2, 1
+)
+
+
+def weights() -> np.ndarray:
+    """(4 pixels, 3 classes): the first three pixels vote for their class."""
+    return (np.eye(4, 3) * 4 / 255).astype(np.float32)
+
+
+def answers(kernel: np.ndarray) -> np.ndarray:
+    """What the network answers on PIXELS, float32 (4, 3)."""
+    logits = PIXELS.reshape(4, 4).astype(np.float32) @ kernel
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def make(folder, kernel=None, outputs=None, form="onnx-fp32"):
+    """Write ``tiny.onnx`` with ``kernel``; ``outputs`` are what its contract says the backbone answered."""
+    kernel = weights() if kernel is None else kernel
+    outputs = answers(weights()) if outputs is None else outputs
+    payload = folder / "payload.onnx"
+    payload.write_bytes(_network(kernel))
+    golden = Golden(PIXELS, outputs)
+    return write_artifact(folder / "tiny.onnx", payload, _manifest(payload, golden, form), golden)
+
+
+def _network(kernel):
+    from onnx import TensorProto, helper
+
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 2, 2, 1])
+    out = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 3])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "kernel"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    tensor = helper.make_tensor("kernel", TensorProto.FLOAT, kernel.shape, kernel.tobytes(), raw=True)
+    graph = helper.make_graph(nodes, "tiny", [image], [out], [tensor])
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+
+
+def _manifest(payload, golden, form):
+    return Manifest(
+        schema=MANIFEST_SCHEMA,
+        format=form,
+        name="tiny",
+        payload_sha256=payload_sha256("onnx", payload),
+        backbone_sha256="0" * 64,
+        input=InputSpec(height=2, width=2, channels=1, range=(0.0, 255.0)),
+        io=IOSpec(
+            mode="raw",
+            input=TensorSpec(name="image", dtype="uint8", shape=(None, 2, 2, 1)),
+            output=TensorSpec(name="probabilities", dtype="float32", shape=(None, 3)),
+        ),
+        labels=LabelSet(source="abc", names=CLASSES),
+        lineage=(),
+        golden=GoldenInfo(
+            count=len(golden.inputs),
+            source="here",
+            spread=spread_of(golden.outputs),
+            inputs_sha256=golden_sha256(golden.inputs),
+            outputs_sha256=golden_sha256(golden.outputs),
+        ),
+        tools={},
+    )

@@ -1,0 +1,53 @@
+"""Verify passes what is right and catches the field's common errors."""
+
+import numpy as np
+import pytest
+
+from edgefer.verification import verify
+from tests.unit.artifact_samples import answers, make, weights
+
+
+def test_a_right_file_passes_with_figures(tmp_path):
+    outcome = verify(make(tmp_path).path)
+    assert outcome.status == "passed"
+    assert outcome.max_abs < 1e-6
+    assert outcome.top1_agreement == 1
+    assert "onnxruntime" in outcome.executed_on
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        pytest.param(weights()[:, [1, 0, 2]], id="label order"),
+        pytest.param(weights() / 255, id="input range"),
+        pytest.param(weights() + np.float32(np.nan), id="NaN"),
+        pytest.param(np.ones((4, 3), np.float32), id="constant"),
+    ],
+)
+@pytest.mark.parametrize("form", ["onnx-fp32", "onnx-int8"])
+def test_a_file_that_computes_something_else_fails_even_within_int8s_tolerance(tmp_path, kernel, form):
+    outcome = verify(make(tmp_path, kernel=kernel, form=form).path)
+    assert outcome.status == "failed"
+    assert "more than the tolerance" in outcome.reason
+
+
+def test_noise_of_int8s_size_passes_as_int8_and_fails_as_float(tmp_path):
+    noisy = weights() * np.float32(1.05)
+    assert verify(make(tmp_path, kernel=noisy, form="onnx-int8").path).status == "passed"
+    assert verify(make(tmp_path, kernel=noisy, form="onnx-fp32").path).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reason"),
+    [
+        (np.tile(answers(weights())[:1], (4, 1)), "nearly constant"),
+        (
+            np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.7, 0, 0.3], [0.8, 0.2, 0]], np.float32),
+            "all name one class",
+        ),
+    ],
+)
+def test_golden_outputs_that_would_agree_with_a_broken_file_are_no_proof(tmp_path, outputs, reason):
+    outcome = verify(make(tmp_path, outputs=outputs).path)
+    assert outcome.status == "failed"
+    assert reason in outcome.reason
