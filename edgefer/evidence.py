@@ -11,7 +11,7 @@ from edgefer.datasets.base import Dataset, Split, Subset
 from edgefer.datasets.scoring import scores
 from edgefer.errors import InputError
 from edgefer.preprocessing import match_channels
-from edgefer.sampling import telling_rows
+from edgefer.sampling import balanced_rows, telling_rows
 from edgefer.verification import spread_of
 
 GOLDEN_ROWS = 16
@@ -50,9 +50,9 @@ def golden_of(backbone: Backbone, dataset: Dataset) -> tuple[Golden, GoldenInfo]
 
 
 def _check_rows(dataset: Dataset) -> Subset:
-    """The first rows of a split that training did not see, if there is one."""
+    """Some rows, all classes among them, of a split that training did not see, if there is one."""
     order: tuple[Split, ...] = ("validation", "test", "train")
     for name in order:
         if (subset := dataset.splits.get(name)) is not None and len(subset):
-            return subset.take(np.arange(min(CHECK_ROWS, len(subset))))
+            return subset.take(balanced_rows(subset.labels, CHECK_ROWS, seed=0))
     raise InputError(f"{dataset.name} has no rows")

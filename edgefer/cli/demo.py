@@ -26,7 +26,8 @@ BATCHES = (1, 64)
     show_default=True,
     help="Folder for everything it makes; must not exist.",
 )
-def command(out: Path) -> None:
+@console.json_option
+def command(out: Path, as_json: bool) -> None:
     """Run the main job on synthetic faces: train, convert, verify, bench, report.
 
     Takes a few minutes on two cores. Everything is really trained and measured here and now; only the faces are
@@ -43,7 +44,8 @@ def command(out: Path) -> None:
     model = _train(dataset, out)
     outcomes = _convert(model, dataset, out)
     records = _bench(outcomes, out)
-    _report(records, out)
+    page = _report(out)
+    _show(outcomes, records, page, as_json)
 
 
 def _train(dataset: Dataset, out: Path) -> Path:
@@ -72,7 +74,6 @@ def _convert(model: Path, dataset: Dataset, out: Path) -> list[Outcome]:
     for outcome in outcomes:
         if outcome.error:
             raise outcome.error
-    console.print_verifications([o.verification for o in outcomes if o.verification])
     return outcomes
 
 
@@ -94,17 +95,32 @@ def _bench(outcomes: list[Outcome], out: Path) -> list[RunRecord]:
     return records
 
 
-def _report(records: list[RunRecord], out: Path) -> None:
+def _report(out: Path) -> Path:
+    """Write the report; returns its page."""
     from edgefer.report.collect import collect
     from edgefer.report.page import render
     from edgefer.report.write import write_all
 
     console.note("5/5 report")
     written = write_all(out / "report", render(collect([out / "runs"])))
-    rows = [_row(record) for record in records]
+    return next(path for path in written if path.suffix == ".html")
+
+
+def _show(outcomes: list[Outcome], records: list[RunRecord], page: Path, as_json: bool) -> None:
+    from edgefer.bench.summary import summarize
+
+    proofs = [outcome.verification for outcome in outcomes if outcome.verification]
+    if as_json:
+        console.print_json(
+            {"verification": proofs, "bench": [summarize(record) for record in records], "report": str(page)}
+        )
+        return
+    console.print_verifications(proofs)
     columns = ("format", "kB", "weighted F1 (synthetic)", "F1 drop", *(f"FPS, batch {b}" for b in BATCHES))
-    console.print_table("Demo: synthetic faces, measured on this machine", columns, rows)
-    click.echo(f"report  {next(path for path in written if path.suffix == '.html')}")
+    console.print_table(
+        "Demo: synthetic faces, measured on this machine", columns, [_row(record) for record in records]
+    )
+    click.echo(f"report  {page}")
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     labels = click.option(
         "--labels",
         metavar="SET",
-        help="Label set, e.g. ferplus-9, ferplus-8, fer2013-7, folder.  [default: the layout's own]",
+        help="Label set, e.g. ferplus-9, ferplus-8, fer2013-7, folder.  [default: the model's, else the layout's]",
     )
     return data(labels(command))
 
