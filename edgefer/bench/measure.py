@@ -13,7 +13,8 @@ How a measurement goes, for all contenders together at one batch size:
    ``lead_seconds`` (it refills the caches that its neighbours emptied, and outlasts the busy waiting of their
    threads), then at least ``block_runs`` samples and ``block_seconds``. Garbage collection is off inside it.
 3. Rounds end when *every* contender has both ``min_seconds`` and ``min_iterations`` of samples; until then
-   all keep running, so that all cover the same span of time.
+   all keep running, so that all cover the same span of time. Only one that has used up ``max_seconds`` leaves
+   earlier, and says so if it is short of runs: a single slow file must not hold up all others for minutes.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Plan:
 
     min_seconds: float = 2.0
     min_iterations: int = 30
+    max_seconds: float = 30.0
     max_warmup_seconds: float = 5.0
     warmup_tolerance: float = 0.05
     window_runs: int = 5
@@ -90,8 +92,7 @@ def measure(
     for contender in contenders.values():
         _warm_up(contender, plan, clock)
     rng = np.random.default_rng(plan.seed)
-    order = list(contenders.values())
-    while order and (share := min(_share(contender, plan) for contender in order)) < 1:
+    while (order := _still_in(contenders, plan)) and (share := min(_share(each, plan) for each in order)) < 1:
         if advance:
             advance(share)
         for number in rng.permutation(len(order)):
@@ -120,6 +121,11 @@ def instability(samples_ns: Sequence[int]) -> str:
         pace = "slower" if drift > 0 else "faster"
         reasons.append(f"the second half ran {abs(drift):.0%} {pace} than the first")
     return "; ".join(reasons)
+
+
+def _still_in(contenders: Mapping[Key, _Contender], plan: Plan) -> list[_Contender]:
+    """Those that have not used up their time."""
+    return [each for each in contenders.values() if each.total_ns < plan.max_seconds * 1e9]
 
 
 def _share(contender: _Contender, plan: Plan) -> float:
@@ -181,5 +187,9 @@ def _result(contender: _Contender, plan: Plan) -> Samples:
     reasons = [instability(contender.samples)]
     if not contender.settled:
         reasons.append(f"warm-up did not settle in {plan.max_warmup_seconds:g} s")
+    if len(contender.samples) < plan.min_iterations:
+        reasons.append(
+            f"only {len(contender.samples)} of {plan.min_iterations} runs in {plan.max_seconds:g} s"
+        )
     unstable = "; ".join(reason for reason in reasons if reason)
     return Samples(tuple(contender.warmup), tuple(contender.samples), unstable)

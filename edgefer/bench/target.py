@@ -56,17 +56,22 @@ class Measuring(Frozen, frozen=True):
 
     min_seconds: float = 2.0
     min_iterations: int = 30
+    max_seconds: float = 30.0
     max_warmup_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.min_seconds <= 0 or self.min_iterations < 1 or self.max_warmup_seconds <= 0:
+        if min(self.min_seconds, self.max_warmup_seconds) <= 0 or self.min_iterations < 1:
             raise ValueError("times must be positive and min_iterations at least 1")
+        if self.max_seconds < self.min_seconds:
+            raise ValueError("max_seconds must not be below min_seconds")
 
     def plan(self, min_seconds: float | None = None) -> Plan:
         """The plan of one measurement; ``min_seconds`` overrides the target's own."""
+        least = self.min_seconds if min_seconds is None else min_seconds
         return Plan(
-            min_seconds=self.min_seconds if min_seconds is None else min_seconds,
+            min_seconds=least,
             min_iterations=self.min_iterations,
+            max_seconds=max(self.max_seconds, least),
             max_warmup_seconds=self.max_warmup_seconds,
         )
 

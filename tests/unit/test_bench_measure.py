@@ -54,10 +54,22 @@ def test_fast_backend_runs_until_the_minimum_time():
 
 def test_slow_backend_runs_until_the_minimum_iterations():
     clock = FakeClock()
-    plan = Plan(min_seconds=1.0, min_iterations=20)
+    plan = Plan(min_seconds=1.0, min_iterations=20, max_seconds=100.0)
     samples = measure({"a": clock.backend("a", 2_000 * MILLISECOND)}, plan, clock=clock)["a"]
     assert 20 <= len(samples.samples_ns) <= 20 + plan.block_runs
     assert not samples.unstable
+
+
+def test_one_very_slow_backend_does_not_hold_up_the_others_and_says_that_it_is_short_of_runs():
+    clock = FakeClock()
+    plan = Plan(min_seconds=1.0, min_iterations=20, max_seconds=10.0)
+    slow, fast = clock.backend("slow", 3_000 * MILLISECOND), clock.backend("fast", 100 * MILLISECOND)
+    found = measure({"slow": slow, "fast": fast}, plan, clock=clock)
+    # Blocks of three runs: the second block passes the ten seconds.
+    assert len(found["slow"].samples_ns) == 6
+    assert "only 6 of 20 runs in 10 s" in found["slow"].unstable
+    assert len(found["fast"].samples_ns) >= 20
+    assert not found["fast"].unstable
 
 
 def test_all_contenders_run_until_the_slowest_has_both_minima():
