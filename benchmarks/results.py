@@ -67,10 +67,16 @@ def _training(path: Path) -> str:
     reported = ", ".join(f"{key} {value:g}" for key, value in recipe.source.reported.items())
     source = f" Its source reports {reported}. {recipe.source.remark}" if reported else ""
     return (
-        f"Trained by recipe `{recipe.id}`{settings}; from {record.weights}; epoch {record.best_epoch} of "
+        f"Trained by recipe `{recipe.id}`{settings}; from {_origin(record.weights)}; epoch {record.best_epoch} of "
         f"{record.epochs} chosen on the validation split; {record.parameters:,} parameters; "
         f"{record.seconds / 3600:.1f} h.{source}"
     )
+
+
+def _origin(weights: str) -> str:
+    """What training started from, without the address in a failed download's message."""
+    head, colon, _ = weights.partition(": ")
+    return f"{head})" if colon else head
 
 
 def _measured(group: Group) -> str:
@@ -146,8 +152,14 @@ def _verdict(group: Group) -> str:
     lines = [verdict.sentence]
     if lost := blind_spots([group]):
         lines[0] += f" The float backbone itself never recognises {words.listing(lost)} (F1 0)."
-    lines += [f"- {markdown_cell(f'{each.label}: {each.text}')}" for each in verdict.problems]
-    return "\n".join([lines[0], *([""] if verdict.problems else []), *lines[1:]])
+    if any(timing.unstable for run in group.runs for timing in run.record.timings):
+        lines[0] += (
+            " Timings marked unstable were taken on a shared machine that did not keep still: compare them as ratios "
+            "within this table, they were measured interleaved; the records say how unstable each was."
+        )
+    problems = [each for each in verdict.problems if not each.text.startswith("unstable")]
+    lines += [f"- {markdown_cell(f'{each.label}: {each.text}')}" for each in problems]
+    return "\n".join([lines[0], *([""] if problems else []), *lines[1:]])
 
 
 def costs(records: Path = RECORDS) -> str:

@@ -116,9 +116,14 @@ def _problems(run: Run, found: Comparison | None) -> Iterator[Problem]:
         yield Problem(
             run.label, f"no longer recognises {words.listing(found.lost_classes)} (F1 0)", fails=True
         )
-    for timing in run.record.timings:
-        if timing.unstable:
-            yield Problem(run.label, f"unstable at batch {timing.batch}: {timing.unstable}", fails=False)
+    unstable = [timing for timing in run.record.timings if timing.unstable]
+    if len(unstable) == 1:
+        yield Problem(
+            run.label, f"unstable at batch {unstable[0].batch}: {unstable[0].unstable}", fails=False
+        )
+    elif unstable:
+        sizes = words.listing([str(timing.batch) for timing in unstable])
+        yield Problem(run.label, f"unstable at batch {sizes}; its record says why", fails=False)
 
 
 def blind_spots(groups: Iterable[Group]) -> list[str]:

@@ -37,7 +37,7 @@ def _missing() -> str:
 
 
 class LiteRTSession:
-    """One TFLite file, with XNNPACK, on ``threads`` threads. Changing the batch size reallocates in ``prepare``."""
+    """One TFLite file on ``threads`` threads of the CPU. Changing the batch size reallocates in ``prepare``."""
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
         found = _installed()
@@ -56,7 +56,9 @@ class LiteRTSession:
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._output: int = self._interpreter.get_output_details()[0]["index"]
         self._batch = 0
-        self.executed_on = f"{package} {release} (CPU, XNNPACK, {threads} thread{'s' if threads > 1 else ''})"
+        self._allocate(tuple(self._interpreter.get_input_details()[0]["shape"]))
+        plural = "s" if threads > 1 else ""
+        self.executed_on = f"{package} {release} (CPU, {self._kernels()}, {threads} thread{plural})"
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to the file's input array; reallocates the tensors for a new batch size."""
@@ -65,6 +67,13 @@ class LiteRTSession:
             self._allocate(feed.shape)
             self._batch = len(feed)
         return feed
+
+    def _kernels(self) -> str:
+        """Which kernels run the file: the runtime hands XNNPACK what it can, in one piece or more, or nothing."""
+        pieces = [op["op_name"] for op in self._interpreter._get_ops_details()].count("DELEGATE")
+        if not pieces:
+            return "builtin kernels"
+        return "XNNPACK" if pieces == 1 else f"XNNPACK in {pieces} pieces"
 
     def _allocate(self, shape: tuple[int, ...]) -> None:
         try:
