@@ -94,3 +94,15 @@ def score(labels: npt.NDArray[Any], predictions: npt.NDArray[Any], names: LabelS
         confusion=tuple(tuple(int(v) for v in row) for row in matrix),
         rows_sha256=rows,
     )
+
+
+def mcnemar_p(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.bool_]) -> float:
+    """Two-sided p of McNemar's exact test that two classifiers are right equally often on the same rows (N,).
+
+    Source: McNemar 1947; exact binomial form on the rows that only one of them gets right.
+    """
+    from scipy.stats import binomtest
+
+    only_first = int(np.sum(first_right & ~second_right))
+    differing = int(np.sum(first_right != second_right))
+    return float(binomtest(only_first, differing).pvalue) if differing else 1.0

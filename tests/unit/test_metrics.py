@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
 from edgefer.errors import InputError
-from edgefer.metrics import Score, rows_sha256, score
+from edgefer.metrics import Score, mcnemar_p, rows_sha256, score
 from edgefer.spec import LabelSet
 
 LABELS = LabelSet(source="test", names=("a", "b", "c", "d"))
@@ -124,3 +124,12 @@ def test_no_rows_have_a_hash():
 def test_rows_that_are_none_are_refused(pixels, count):
     with pytest.raises(ValueError, match="labels"):
         rows_sha256(pixels, np.zeros(count, np.int64))
+
+
+def test_mcnemar_counts_only_the_rows_that_tell():
+    both = np.ones(1000, bool)
+    first, second = np.r_[both, np.ones(10, bool)], np.r_[both, np.zeros(10, bool)]
+    # ten coin flips that all fall the same way: 2 / 2**10
+    assert mcnemar_p(first, second) == pytest.approx(2 / 1024)
+    assert mcnemar_p(second, first) == mcnemar_p(first, second)
+    assert mcnemar_p(first, first) == 1.0
