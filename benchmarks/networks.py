@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 NETWORKS = ("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "ResNet50V2")
-FACES = 128
+FACES = 512
 
 
 @click.command()

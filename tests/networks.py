@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 LOGIT_STD = 1.2
+LEADING = 3
 
 
 def spread(model: Any, floats: Any, *, seed: int = 0) -> Any:
@@ -36,8 +37,8 @@ def _spread_last(model: Any, floats: Any, seed: int) -> None:
     features = np.asarray(keras.Model(model.inputs[0], dense.input)(floats))
     centred = features - features.mean(axis=0)
     # The leading directions, mixed so that no class owns one.
-    directions = np.linalg.svd(centred, full_matrices=False)[2][: dense.units]
-    mix = np.linalg.qr(np.random.default_rng(seed).normal(size=(dense.units, len(directions))))[0]
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:LEADING]
+    mix = np.linalg.qr(np.random.default_rng(seed).normal(size=(dense.units, LEADING)))[0]
     kernel = directions.T @ mix.T
     kernel = kernel / (centred @ kernel).std(axis=0) * LOGIT_STD
     dense.set_weights([kernel.astype(np.float32), (-features.mean(axis=0) @ kernel).astype(np.float32)])

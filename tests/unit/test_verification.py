@@ -43,7 +43,7 @@ def test_noise_of_int8s_size_passes_as_int8_and_fails_as_float(tmp_path):
         (np.tile(answers(weights())[:1], (4, 1)), "nearly constant"),
         (
             np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.7, 0, 0.3], [0.8, 0.2, 0]], np.float32),
-            "all name one class",
+            "do not clearly name two classes",
         ),
     ],
 )
