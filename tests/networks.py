@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-LOGIT_STD = 1.2
+LOGIT_STD = 1.5
 LEADING = 3
+RESIDUAL_SHARE = 0.2
 
 
 def spread(model: Any, floats: Any, *, seed: int = 0) -> Any:
     """Set batch-norm statistics and the last Dense layer of a classifier from ``floats`` (N, H, W, C)."""
     import keras
 
+    _calm_residuals(model)
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
@@ -28,6 +30,15 @@ def spread(model: Any, floats: Any, *, seed: int = 0) -> Any:
         layer.momentum = momentum
     _spread_last(model, floats, seed)
     return model
+
+
+def _calm_residuals(model: Any) -> None:
+    """Let the branches of residual blocks add little, as in a trained network; random ones multiply every rounding."""
+    for layer in model._flatten_layers():
+        if layer.name.lower().endswith("project_bn"):
+            layer.gamma.assign(layer.gamma * RESIDUAL_SHARE)
+        elif layer.name.endswith("_3_conv"):
+            layer.kernel.assign(layer.kernel * RESIDUAL_SHARE)
 
 
 def _spread_last(model: Any, floats: Any, seed: int) -> None:
