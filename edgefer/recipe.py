@@ -23,23 +23,47 @@ class Source(Frozen, frozen=True):
 
 
 class DataPart(Frozen, frozen=True):
-    """The label set the network is trained for, ``ferplus-9`` for instance."""
+    """What the network is trained on.
+
+    ``labels`` is the label set, ``ferplus-9`` for instance. ``sets`` names the data sets that are merged, all
+    found below ``--data``; none means whatever layout stands there. ``optional`` sets are merged where the user
+    has them, and the record says which those were. ``split`` takes the parts as the ``files`` give them, or
+    deals the rows anew into ``shares`` (train, validation, test), ``grouped`` by subject and exact duplicate.
+    ``relabel`` is a CSV file of corrected training labels, as ``edgefer data clean`` writes it.
+    """
 
     labels: str
+    sets: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    split: Literal["files", "grouped"] = "files"
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    relabel: str = ""
+
+    def __post_init__(self) -> None:
+        _require(min(self.shares) > 0, "shares must be positive")
+        _require(abs(sum(self.shares) - 1) < 1e-6, "shares must sum to 1")
+        _require(bool(self.sets) or not self.optional, "optional sets need sets to be merged with")
+        named = (*self.sets, *self.optional)
+        _require(len(set(named)) == len(named), "sets and optional name a set twice")
 
 
 class BackbonePart(Frozen, frozen=True):
     """Which network.
 
     ``weights`` is ``none``, a name such as ``imagenet`` or a file; ``weights_missing`` says what happens
-    where a named set cannot be fetched: an error, or random weights (and the record says so). ``options``
-    belong to the family.
+    where a named set cannot be had: an error, or random weights (and the record says so). ``frozen`` counts
+    the layers from the input on that keep their weights; it is ignored where the weights are random, for
+    random features would be frozen then. ``options`` belong to the family.
     """
 
     family: str
     weights: str = "none"
     weights_missing: Literal["error", "random"] = "error"
+    frozen: int = 0
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(self.frozen >= 0, "frozen must not be negative")
 
 
 class Constant(Frozen, frozen=True, tag="constant", tag_field="kind"):
@@ -72,18 +96,27 @@ class Cosine(Frozen, frozen=True, tag="cosine", tag_field="kind"):
 class TrainingPart(Frozen, frozen=True):
     """How the network is trained; the epoch with the best weighted validation F1 is the one that is kept.
 
-    ``learning_rate`` is the peak; ``targets`` are one-hot majority labels or the taggers' votes as a
-    distribution.
+    ``learning_rate`` is the peak; ``momentum`` belongs to the two SGD optimizers; ``targets`` are one-hot
+    majority labels or the taggers' votes as a distribution. ``class_weights`` multiplies a row's loss by a
+    factor inverse to its class's count, with mean 1 over the rows. ``oversample`` repeats rows of rare classes:
+    a class is drawn as often as if it had n_max^x * n^(1-x) rows, x = 0 being no change and 1 equal classes.
+    ``ema`` is the decay of the weights' exponential moving average, which is what is evaluated and kept then;
+    0 keeps the weights themselves. ``precision`` is the arithmetic of the training, not of the kept weights.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
-    optimizer: Literal["adam", "adamw", "sgd-nesterov"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "sgd-nesterov"] = "adam"
+    momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Constant | Plateau | Cosine = Constant()
     targets: Literal["majority", "votes"] = "majority"
     label_smoothing: float = 0.0
+    class_weights: Literal["none", "inverse"] = "none"
+    oversample: float = 0.0
+    ema: float = 0.0
+    precision: Literal["float32", "mixed-float16", "mixed-bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs must be at least 1")
@@ -92,6 +125,9 @@ class TrainingPart(Frozen, frozen=True):
         _require(self.weight_decay >= 0, "weight_decay must not be negative")
         _require(not self.weight_decay or self.optimizer == "adamw", "weight_decay needs optimizer = 'adamw'")
         _require(0 <= self.label_smoothing < 1, "label_smoothing must be in [0, 1)")
+        _require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
+        _require(0 <= self.oversample <= 1, "oversample must be in [0, 1]")
+        _require(0 <= self.ema < 1, "ema must be in [0, 1)")
 
 
 class Augmentation(Frozen, frozen=True):
@@ -132,6 +168,16 @@ STRONG = msgspec.structs.replace(WEAK, rotation=30.0, shift=0.1, zoom=0.1, shear
 PRESETS = {"none": Augmentation(), "weak": WEAK, "strong": STRONG}
 
 
+class EvaluationPart(Frozen, frozen=True):
+    """How the trained network is scored beside its plain answers.
+
+    ``tta`` averages the answers to changed copies of each image: ``flip`` the image and its mirror image,
+    ``s1-seven`` these two and seven augmented copies, as S1 does.
+    """
+
+    tta: Literal["none", "flip", "s1-seven"] = "none"
+
+
 class Recipe(Frozen, frozen=True):
     """Everything that decides a training run."""
 
@@ -143,4 +189,31 @@ class Recipe(Frozen, frozen=True):
     backbone: BackbonePart
     training: TrainingPart
     augmentation: Augmentation = Augmentation()
+    evaluation: EvaluationPart = EvaluationPart()
     seed: int = 7
+
+
+class Member(Frozen, frozen=True):
+    """One network of an ensemble: a recipe's id or file, and ``key=value`` settings that are changed in it."""
+
+    recipe: str
+    set: tuple[str, ...] = ()
+
+
+class EnsembleRecipe(Frozen, frozen=True):
+    """A soft vote: the members are trained one by one and their probabilities averaged with equal weights.
+
+    All members are trained on ``data``. ``input`` is what the ensemble itself takes; a member made for
+    another size or range gets the image resized and rescaled inside the network.
+    """
+
+    id: str
+    title: str
+    source: Source
+    data: DataPart
+    input: InputSpec
+    members: tuple[Member, ...]
+    evaluation: EvaluationPart = EvaluationPart()
+
+    def __post_init__(self) -> None:
+        _require(len(self.members) > 1, "an ensemble needs at least two members")
