@@ -1,4 +1,5 @@
-"""Regenerates the parts of README.md and docs/cli.md that come from the code and from committed records.
+"""Regenerates what comes from the code and from committed records: parts of README.md and docs/cli.md, and the
+figures that ``edgefer recipes`` shows.
 
     python benchmarks/readme.py            rewrite them (``make docs``)
     python benchmarks/readme.py --check    exit 1 and name what is stale
@@ -18,9 +19,13 @@ from click.testing import CliRunner
 
 from benchmarks.costs import ROOT
 from benchmarks.results import costs, markdown_table, results
+from benchmarks.seeds.collect import collect, packed
 from edgefer.bench.target import targets
 from edgefer.cli.main import cli
+from edgefer.recipe import EnsembleRecipe, Recipe
 from edgefer.recipe_loading import load_recipe, recipe_ids
+from edgefer.recipe_results import comparable_metric
+from edgefer.report import words
 
 WIDTH = 80
 PART = re.compile(r"(<!-- generated:(?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -62,9 +67,24 @@ def _targets() -> str:
 
 
 def _recipes() -> str:
-    return markdown_table(
-        ("recipe", "what"), [(f"`{name}`", load_recipe(name).title) for name in recipe_ids()]
-    )
+    """All recipes; one row a measured run, or one that says that there is none."""
+    columns = ("recipe", "what", "metric", "reported", "ours", "without leaked rows", "how ours was obtained")
+    rows = [row for name in recipe_ids() for row in _runs(load_recipe(name))]
+    return markdown_table(columns, rows)
+
+
+def _runs(recipe: Recipe | EnsembleRecipe) -> list[tuple[str, ...]]:
+    metric = comparable_metric(recipe.source.reported)
+    facts = (f"`{recipe.id}`", recipe.title, metric.replace("_f1", " F1"))
+    reported = recipe.source.reported.get(metric)
+    reported_text = words.ABSENT if reported is None else words.f1(reported)
+    runs = [result for result in RESULTS if result.recipe == recipe.id]
+    if not runs:
+        return [(*facts, reported_text, words.ABSENT, words.ABSENT, "not trained yet")]
+    return [
+        (*facts, reported_text, words.f1(getattr(r.test, metric)), words.f1(getattr(r.clean, metric)), r.how)
+        for r in runs
+    ]
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
@@ -75,6 +95,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "help": _help,
 }
 FILES = (ROOT / "README.md", ROOT / "docs" / "cli.md")
+RESULTS = collect()
+PACKED = ROOT / "edgefer" / "recipes" / "results.json"
 
 
 def renewed(text: str) -> str:
@@ -89,7 +111,7 @@ def stale() -> list[str]:
         text = file.read_text(encoding="utf-8")
         pairs = zip(PART.finditer(text), PART.finditer(renewed(text)), strict=True)
         found += [f"{file.name}: {old['name']}" for old, new in pairs if old[0] != new[0]]
-    return found
+    return found + [PACKED.name] * (PACKED.read_bytes() != packed(RESULTS))
 
 
 def present() -> set[str]:
@@ -105,6 +127,7 @@ def main(check: bool) -> None:
         for name in (names := stale()):
             click.echo(f"stale: {name}; run make docs", err=True)
         sys.exit(bool(names))
+    PACKED.write_bytes(packed(RESULTS))
     for file in FILES:
         file.write_text(renewed(file.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
 
