@@ -30,6 +30,14 @@ class InputError(EdgeferError):
     exit_code = 2
 
 
+class SettingError(InputError):
+    """A setting that cannot be used as it is; ``key`` is its dotted place in the recipe, ``backbone.frozen`` say."""
+
+    def __init__(self, message: str, *, key: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+
+
 class UntrustedCodeError(InputError):
     """A model file that carries code, opened without ``--trust``."""
 

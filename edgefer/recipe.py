@@ -96,12 +96,14 @@ class Cosine(Frozen, frozen=True, tag="cosine", tag_field="kind"):
 class TrainingPart(Frozen, frozen=True):
     """How the network is trained; the epoch with the best weighted validation F1 is the one that is kept.
 
-    ``learning_rate`` is the peak; ``momentum`` belongs to the two SGD optimizers; ``targets`` are one-hot
-    majority labels or the taggers' votes as a distribution. ``class_weights`` multiplies a row's loss by a
-    factor inverse to its class's count, with mean 1 over the rows. ``oversample`` repeats rows of rare classes:
-    a class is drawn as often as if it had n_max^x * n^(1-x) rows, x = 0 being no change and 1 equal classes.
-    ``ema`` is the decay of the weights' exponential moving average, which is what is evaluated and kept then;
-    0 keeps the weights themselves. ``precision`` is the arithmetic of the training, not of the kept weights.
+    ``learning_rate`` is the peak; ``momentum`` belongs to the two SGD optimizers; ``weight_decay`` is decoupled
+    from the gradient (Loshchilov and Hutter 2019); ``targets`` are one-hot majority labels or the taggers' votes
+    as a distribution. ``class_weights`` multiplies a row's loss by a factor inverse to its class's count, with
+    mean 1 over the rows of an epoch, repeated ones included. ``oversample`` repeats rows of rare classes: a class
+    is drawn as often as if it had n_max^x * n^(1-x) rows, x = 0 being no change and 1 equal classes; the epoch
+    becomes that much longer. ``ema`` is the decay of the weights' exponential moving average, which is what is
+    evaluated and kept then; 0 keeps the weights themselves. ``precision`` is the arithmetic of the training, not
+    of the kept weights.
     """
 
     epochs: int
@@ -123,7 +125,8 @@ class TrainingPart(Frozen, frozen=True):
         _require(self.batch_size >= 1, "batch_size must be at least 1")
         _require(self.learning_rate > 0, "learning_rate must be positive")
         _require(self.weight_decay >= 0, "weight_decay must not be negative")
-        _require(not self.weight_decay or self.optimizer == "adamw", "weight_decay needs optimizer = 'adamw'")
+        decays = not self.weight_decay or self.optimizer != "adam"
+        _require(decays, "weight_decay needs optimizer = 'adamw', 'sgd' or 'sgd-nesterov'")
         _require(0 <= self.label_smoothing < 1, "label_smoothing must be in [0, 1)")
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
         _require(0 <= self.oversample <= 1, "oversample must be in [0, 1]")

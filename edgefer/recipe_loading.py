@@ -2,23 +2,26 @@
 
 The shipped ones stand in ``edgefer/recipes/``; a path to a TOML file of the user's own works the same. Every
 key is checked before anything heavy is imported: an unknown key, a wrong type or a value out of range names
-the file, the line and the key.
+the file, the line and the key. What only a later step can judge (a backbone's options, say) is raised there as
+a ``SettingError``; ``naming_lines`` adds file and line to it.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edgefer.errors import InputError
-from edgefer.recipe import PRESETS, Augmentation, Recipe
+from edgefer.errors import InputError, SettingError
+from edgefer.recipe import PRESETS, EnsembleRecipe, Recipe
 from edgefer.registry import lookup, suggestion
+from edgefer.settings import explain, line_of
 
 
 def recipe_ids() -> tuple[str, ...]:
@@ -26,24 +29,65 @@ def recipe_ids() -> tuple[str, ...]:
     return tuple(sorted(_shipped()))
 
 
-def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe | EnsembleRecipe:
     """Read a shipped recipe by id, or a TOML file by path, and apply ``key.path=value`` overrides.
 
-    Values of overrides are TOML; a bare word is a string.
+    Values of overrides are TOML; a bare word is a string. A file with ``members`` is an ensemble.
 
     Raises:
         InputError: no such recipe, no valid TOML, an unknown key, or a bad value.
     """
     path = _find(name)
-    text = _read(path)
     try:
-        raw = tomllib.loads(text)
+        raw = tomllib.loads(_read(path))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name}: not valid TOML ({error})") from error
     for override in overrides:
         _apply(raw, override)
-    _expand_preset(raw, path)
-    return _convert(raw, path, text)
+    with naming_lines(name, overrides):
+        _expand_preset(raw)
+        return _convert(raw)
+
+
+def load_single(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe of one network; arguments and errors as for ``load_recipe``.
+
+    Raises:
+        InputError: the recipe is an ensemble.
+    """
+    recipe = load_recipe(name, overrides)
+    if isinstance(recipe, EnsembleRecipe):
+        members = ", ".join(member.recipe for member in recipe.members)
+        raise InputError(f"{recipe.id} is an ensemble, not one network", hint=f"its members: {members}")
+    return recipe
+
+
+@contextmanager
+def naming_lines(name: str, overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Add to a ``SettingError`` raised inside where the setting stands; arguments as for ``load_recipe``.
+
+    Raises:
+        InputError: in place of the SettingError; it names the file and the line, or the override.
+    """
+    try:
+        yield
+    except SettingError as error:
+        place = _override_of(error.key, overrides) or _line_of(error.key, _find(name))
+        raise InputError(f"{place}: {error.message}", hint=error.hint) from error
+
+
+def _override_of(key: str, overrides: Sequence[str]) -> str:
+    """Name the override that set ``key`` or a table around it."""
+    for override in reversed(overrides):
+        changed = override.partition("=")[0].strip()
+        if key == changed or key.startswith((f"{changed}.", f"{changed}[")):
+            return f"setting {override!r}"
+    return ""
+
+
+def _line_of(key: str, path: Path) -> str:
+    line = line_of(key, _read(path))
+    return f"{path.name}, line {line}" if line else path.name
 
 
 def _shipped() -> dict[str, Path]:
@@ -91,59 +135,21 @@ def _value(text: str, override: str) -> Any:
         raise InputError(f"cannot read the value of {override!r}", hint="write it as in TOML") from None
 
 
-def _expand_preset(raw: dict[str, Any], path: Path) -> None:
+def _expand_preset(raw: dict[str, Any]) -> None:
     table = raw.get("augmentation")
     if not isinstance(table, dict) or "preset" not in table:
         return
-    preset = table["preset"]
+    preset = str(table["preset"])
     if preset not in PRESETS:
-        hint = suggestion(str(preset), PRESETS)
-        raise InputError(f"{path.name}: unknown augmentation.preset {preset!r}", hint=hint)
+        key = "augmentation.preset"
+        raise SettingError(f"unknown {key} {preset!r}", key=key, hint=suggestion(preset, PRESETS))
     own = {key: value for key, value in table.items() if key != "preset"}
     raw["augmentation"] = {**msgspec.to_builtins(PRESETS[preset]), **own}
 
 
-def _convert(raw: dict[str, Any], path: Path, text: str) -> Recipe:
+def _convert(raw: dict[str, Any]) -> Recipe | EnsembleRecipe:
+    kind: type[Recipe | EnsembleRecipe] = EnsembleRecipe if "members" in raw else Recipe
     try:
-        return msgspec.convert(raw, Recipe)
+        return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), path, text) from error
-
-
-_UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`")
-_WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`$")
-
-
-def _explain(message: str, path: Path, text: str) -> InputError:
-    """Turn msgspec's message into one that names file, line, key and what may have been meant."""
-    found = _WHERE.search(message)
-    where = found["where"] if found else ""
-    unknown = _UNKNOWN.search(message)
-    key = ".".join(part for part in (where, unknown["key"] if unknown else "") if part)
-    what = f"unknown key {key!r}" if unknown else f"{key or 'recipe'}: {_WHERE.sub('', message)}"
-    hint = suggestion(unknown["key"], _fields(where)) if unknown else ""
-    line = _line_of(key, text)
-    return InputError(f"{path.name}{f', line {line}' if line else ''}: {what}", hint=hint)
-
-
-def _fields(where: str) -> tuple[str, ...]:
-    """Names that are known in the table ``where``."""
-    kind: Any = Recipe
-    for part in filter(None, where.split(".")):
-        kind = next(field.type for field in msgspec.structs.fields(kind) if field.encode_name == part)
-    variants = getattr(kind, "__args__", (kind,))
-    names = {field.encode_name for variant in variants for field in msgspec.structs.fields(variant)}
-    return tuple(sorted(names | ({"preset"} if kind is Augmentation else set())))
-
-
-def _line_of(key: str, text: str) -> int | None:
-    """Line of the assignment (or, for a table, of its header) that ``key`` (``table.name``) stands on."""
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            table = header[1].strip()
-        name = re.match(r"\s*([\w.-]+)\s*=", line)
-        full = ".".join(filter(None, (table, name[1]))) if name else table
-        if key and full == key:
-            return number
-    return None
+        raise explain(error, kind, also=("augmentation.preset",)) from error

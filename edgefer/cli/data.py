@@ -1,4 +1,4 @@
-"""``edgefer data``: look into labelled faces, and parse them into the cache."""
+"""``edgefer data``: look into labelled faces, parse them into the cache, find doubtful labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.data_clean import clean
 from edgefer.cli.options import data_options
+from edgefer.cli.recipe_data import data_part, load_part, recipe_options
 
 if TYPE_CHECKING:
     from edgefer.datasets.base import Census
@@ -17,23 +19,44 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Look into labelled faces, and parse them into the cache."""
+    """Look into labelled faces, parse them into the cache, find doubtful labels."""
 
 
 @command.command()
 @data_options
+@recipe_options
 @console.json_option
-def inspect(data: str | None, labels: str | None, as_json: bool) -> None:
-    """Count rows, classes, ties, duplicates and images leaked from training into validation or test."""
+def inspect(
+    data: str | None, labels: str | None, recipe: str | None, settings: tuple[str, ...], as_json: bool
+) -> None:
+    """Count rows, classes, ties, duplicates and images leaked from training into validation or test.
+
+    With --recipe also the rows of each set that is merged.
+    """
     from edgefer.datasets.inspection import inspect as count
     from edgefer.datasets.loading import load
 
-    found = count(load(data, labels))
+    part = data_part(recipe, settings, labels)
+    found = count(load_part(data, part, recipe, settings) if part else load(data, labels))
     if as_json:
         console.print_json(found)
         return
     _print_splits(found)
+    if len(found.sets) > 1:
+        _print_sets(found)
     _print_duplicates(found)
+    if found.absent:
+        console.note(f"optional and not found: {', '.join(found.absent)}")
+
+
+def _print_sets(found: Inspection) -> None:
+    splits = list(found.splits.values())
+    rows = []
+    for one in found.sets:
+        counts = [split.sets[one] for split in splits]
+        rows += [(one, name, *(f"{count[name]:,}" for count in counts)) for name in found.labels.names]
+        rows.append((one, "all", *(f"{sum(count.values()):,}" for count in counts)))
+    console.print_table("Usable rows by set", ("set", "class", *found.splits), rows)
 
 
 def _print_splits(found: Inspection) -> None:
@@ -48,6 +71,8 @@ def _print_splits(found: Inspection) -> None:
     if any(split.ties is not None for split in splits):
         rows.append(("tied votes", *(_share(split.ties or 0, split) for split in splits)))
         rows.append(("mean share of the label's votes", *(f"{split.majority_share:.1%}" for split in splits)))
+    if found.relabelled:
+        rows.append(("relabelled", *(str(found.relabelled * (name == "train")) for name in found.splits)))
     rows.append(("image also in train", *(_share(split.leaked, split) for split in splits)))
     title = f"{found.data}{' (synthetic)' * found.synthetic}, {found.labels.source}"
     console.print_table(title, ("rows", *found.splits), rows)
@@ -103,3 +128,6 @@ def _print_import(facts: dict[str, Any]) -> None:
     click.echo(f"{facts['data']}, {facts['labels']}: {rows}")
     click.echo(f"{first} in {facts['first_load_s']:.2f} s, second load in {facts['second_load_s']:.2f} s")
     click.echo(f"cache: {facts['cache']}")
+
+
+command.add_command(clean)

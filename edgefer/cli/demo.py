@@ -49,13 +49,13 @@ def command(out: Path, as_json: bool) -> None:
 
 
 def _train(dataset: Dataset, out: Path) -> Path:
-    from edgefer.recipe_loading import load_recipe
+    from edgefer.recipe_loading import load_single
     from edgefer.training.run import Hooks
     from edgefer.training.trainer import train
 
     console.note("1/5 train    a small network on drawn faces")
     with console.progress("train") as advance:
-        return train(load_recipe("demo"), dataset, out / "train", hooks=Hooks(step=advance)).path
+        return train(load_single("demo"), dataset, out / "train", hooks=Hooks(step=advance)).path
 
 
 def _convert(model: Path, dataset: Dataset, out: Path) -> list[Outcome]:

@@ -13,7 +13,7 @@ import edgefer
 import edgefer.cli as rooms
 from edgefer.errors import EdgeferError
 
-NOT_COMMANDS = {"main", "console", "models", "options"}
+NOT_COMMANDS = {"main", "console", "models", "options", "data_clean", "recipe_data", "ensembles"}
 
 
 class CommandFolder(click.Group):

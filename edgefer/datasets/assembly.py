@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.datasets.base import SPLITS, Census, Dataset, Subset
+from edgefer.datasets.base import SPLITS, Census, Dataset, Parsed, Split, Subset
+from edgefer.datasets.fingerprints import Fingerprints
+from edgefer.errors import InputError
 from edgefer.preprocessing import Pixels, read_pixels
-from edgefer.spec import LabelSet
 
-Fingerprints = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """All rows of a source in file order.
-
-    ``pixels`` uint8 (N, H, W, C); ``prints`` uint64 (N,) fingerprints of the images before any resizing;
-    ``parts`` int64 (N,) positions in ``SPLITS``; ``labels`` int64 (N,); ``soft`` float32 (N, K).
-    """
-
-    pixels: Pixels
-    prints: Fingerprints
-    parts: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    soft: npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
-def fingerprint(image: bytes) -> int:
-    """A 64-bit hash of bytes; any two of a million images collide with a chance below one in ten million."""
-    return int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little")
-
-
-def fingerprints(pixels: Iterable[npt.NDArray[np.uint8]]) -> Fingerprints:
-    """Hash images, (N,): equal pixels have equal numbers, others (see ``fingerprint``) different ones."""
-    return np.array([fingerprint(image.tobytes()) for image in pixels], np.uint64)
-
-
-def one_hot(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
+def one_hot(labels: Numbers, classes: int) -> npt.NDArray[np.float32]:
     """Certain targets float32 (N, classes) for class numbers (N,)."""
     return np.eye(classes, dtype=np.float32)[labels]
 
@@ -61,7 +33,7 @@ def bring_to(pixels: Pixels, size: tuple[int, int], channels: int) -> Pixels:
     return np.repeat(pixels, 3, axis=3) if channels == 3 else pixels
 
 
-def census(prints: Fingerprints, parts: npt.NDArray[np.int64]) -> Census:
+def census(prints: Fingerprints, parts: Numbers) -> Census:
     """Count rows, repeated rows and rows that also stand in the training split."""
     leaked = leaks(prints, parts)
     return Census(
@@ -71,28 +43,57 @@ def census(prints: Fingerprints, parts: npt.NDArray[np.int64]) -> Census:
     )
 
 
-def leaks(prints: Fingerprints, parts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def leaks(prints: Fingerprints, parts: Numbers) -> Mask:
     """Bool (N,): rows outside the training split whose image is in it."""
-    leaked: npt.NDArray[np.bool_] = np.isin(prints, prints[parts == 0]) & (parts != 0)
+    leaked: Mask = np.isin(prints, prints[parts == 0]) & (parts != 0)
     return leaked
 
 
 def assemble(
-    name: str,
-    labels: LabelSet,
-    rows: Rows,
+    parsed: Parsed,
+    parts: Numbers,
     *,
-    keep: npt.NDArray[np.bool_] | None = None,
-    **facts: Any,
+    sources: Numbers | None = None,
+    sets: tuple[str, ...] = (),
+    absent: tuple[str, ...] = (),
 ) -> Dataset:
-    """Split the rows that ``keep`` (all if None) names; ``facts`` are further fields of the ``Dataset``."""
-    keep = np.ones(len(rows.labels), np.bool_) if keep is None else keep
+    """Split the rows that are kept by ``parts`` (N,); the rest as for ``Subset`` and ``Dataset``.
+
+    Raises:
+        InputError: no row is kept.
+    """
+    keep = parsed.keep
+    if not keep.any():
+        raise InputError(f"{parsed.name}: no row has a class of {parsed.label_set.source}")
     leaked = np.zeros_like(keep)
-    leaked[keep] = leaks(rows.prints[keep], rows.parts[keep])
-    splits = {}
-    for part, split in enumerate(SPLITS):
-        chosen = np.flatnonzero(keep & (rows.parts == part))
-        if len(chosen):
-            splits[split] = Subset(rows.pixels, rows.labels, rows.soft, leaked).take(chosen)
-    whole, usable = census(rows.prints, rows.parts), census(rows.prints[keep], rows.parts[keep])
-    return Dataset(name, labels, splits, census={"file": whole, "usable": usable}, **facts)
+    leaked[keep] = leaks(parsed.prints[keep], parts[keep])
+    sources = np.zeros_like(parts) if sources is None else sources
+    rows = Subset(parsed.pixels, parsed.labels, parsed.soft, leaked, sources, parsed.prints)
+    chosen = {split: np.flatnonzero(keep & (parts == part)) for part, split in enumerate(SPLITS)}
+    tied = parsed.tied
+    return Dataset(
+        name=parsed.name,
+        labels=parsed.label_set,
+        splits={split: rows.take(found) for split, found in chosen.items() if len(found)},
+        dropped=_dropped(parsed.dropped, parts),
+        ties={} if tied is None else {split: int(tied[found].sum()) for split, found in chosen.items()},
+        census={
+            "file": census(parsed.prints, parts),
+            "usable": census(parsed.prints[keep], parts[keep]),
+        },
+        synthetic=parsed.synthetic,
+        sets=sets,
+        absent=absent,
+    )
+
+
+def _dropped(reasons: dict[str, Mask], parts: Numbers) -> dict[Split, dict[str, int]]:
+    """Count the rows left out a split, each under the first reason that holds."""
+    counts: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
+    left = np.ones(len(parts), np.bool_)
+    for reason, rows in reasons.items():
+        for part, split in enumerate(SPLITS):
+            if count := int(np.sum(left & rows & (parts == part))):
+                counts[split][reason] = count
+        left &= ~rows
+    return counts

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.datasets.fingerprints import Fingerprints, fingerprints
 from edgefer.errors import InputError
 from edgefer.metrics import rows_sha256
 from edgefer.preprocessing import Pixels
@@ -32,19 +33,34 @@ class Census(Frozen, frozen=True):
     leaked: dict[Split, int]
 
 
+def _empty() -> npt.NDArray[Any]:
+    """Stands for a column that is not stated."""
+    return np.empty(0)
+
+
 @dataclass(frozen=True)
 class Subset:
     """Rows of one split.
 
     ``pixels`` uint8 (N, H, W, C), ``labels`` int64 (N,), ``soft`` float32 (N, K) that sums to 1 a row (the
     taggers' votes where there are any, else one-hot), ``leaked`` bool (N,): the very same image also stands
-    in the training split (always false for training rows themselves).
+    in the training split (always false for training rows themselves). ``sources`` int64 (N,) are positions in
+    the ``sets`` of the ``Dataset``, 0 if not stated; ``prints`` uint64 (N,) the fingerprints of the images
+    before any resizing, those of ``pixels`` if not stated.
     """
 
     pixels: Pixels
     labels: npt.NDArray[np.int64]
     soft: npt.NDArray[np.float32]
     leaked: npt.NDArray[np.bool_]
+    sources: npt.NDArray[np.int64] = field(default_factory=_empty)
+    prints: Fingerprints = field(default_factory=_empty)
+
+    def __post_init__(self) -> None:
+        if len(self.sources) != len(self):
+            object.__setattr__(self, "sources", np.zeros(len(self), np.int64))
+        if len(self.prints) != len(self):
+            object.__setattr__(self, "prints", fingerprints(self.pixels))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +72,14 @@ class Subset:
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Subset:
         """The chosen rows as a subset of their own (copies)."""
-        return Subset(self.pixels[rows], self.labels[rows], self.soft[rows], self.leaked[rows])
+        return Subset(
+            self.pixels[rows],
+            self.labels[rows],
+            self.soft[rows],
+            self.leaked[rows],
+            self.sources[rows],
+            self.prints[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,9 @@ class Dataset:
     ``splits`` maps a split's name to its rows; ``dropped`` counts rows left out, by split and reason;
     ``ties`` counts rows a split whose most-voted class is not unique (empty where nobody voted). ``census``
     counts duplicates among all rows of the files (``file``) and among those that are used (``usable``).
-    ``synthetic`` sets are labelled so wherever their numbers appear.
+    ``synthetic`` sets are labelled so wherever their numbers appear. ``sets`` names what was merged, in the
+    order of the rows' ``sources`` (the ``name`` alone where nothing was); ``absent`` the optional sets that
+    were not found. ``relabelled`` counts training rows whose label was corrected.
     """
 
     name: str
@@ -76,6 +101,13 @@ class Dataset:
     ties: dict[Split, int] = field(default_factory=dict)
     census: dict[Literal["file", "usable"], Census] = field(default_factory=dict)
     synthetic: bool = False
+    sets: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    relabelled: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.sets:
+            object.__setattr__(self, "sets", (self.name,))
 
     def split(self, name: Split) -> Subset:
         """The rows of one split.
@@ -86,6 +118,41 @@ class Dataset:
         if name not in self.splits or not len(self.splits[name]):
             raise InputError(f"{self.name} has no {name} rows", hint=f"it has: {', '.join(self.splits)}")
         return self.splits[name]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """All rows of a source in file order, before they are split.
+
+    ``pixels`` uint8 (N, H, W, C); ``prints`` uint64 (N,) fingerprints of the images before any resizing;
+    ``labels`` int64 (N,) positions in ``label_set``; ``soft`` float32 (N, K). ``parts`` int64 (N,) are
+    positions in ``SPLITS``, None where the files have none. ``subjects`` (N) are the people's keys.
+    ``dropped`` maps a reason to the rows, bool (N,), that are left out for it; ``labels`` and ``soft`` mean
+    nothing there. ``tied`` bool (N,) marks rows whose most-voted class is not unique, None where nobody voted.
+    """
+
+    name: str
+    label_set: LabelSet
+    pixels: Pixels
+    prints: Fingerprints
+    labels: npt.NDArray[np.int64]
+    soft: npt.NDArray[np.float32]
+    parts: npt.NDArray[np.int64] | None
+    subjects: tuple[str | None, ...]
+    dropped: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    tied: npt.NDArray[np.bool_] | None = None
+    synthetic: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def keep(self) -> npt.NDArray[np.bool_]:
+        """Bool (N,): rows that no reason leaves out."""
+        keep = np.ones(len(self), np.bool_)
+        for rows in self.dropped.values():
+            keep &= ~rows
+        return keep
 
 
 @dataclass(frozen=True)
@@ -104,6 +171,6 @@ class Reader:
     label_sets: tuple[str, ...]
     finds: Callable[[Path], bool]
     sources: Callable[[Path], tuple[Path, ...]]
-    read: Callable[[Path, str, tuple[int, int], int], Dataset]
+    read: Callable[[Path, str, tuple[int, int], int], Parsed]
     rank: int = 0
     version: int = 1

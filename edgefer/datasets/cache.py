@@ -21,13 +21,14 @@ from edgefer.errors import InputError
 from edgefer.files import atomic_directory
 from edgefer.spec import Frozen, LabelSet
 
-SCHEMA = 1
+# Rises with the form of an entry, and whenever rows would be dealt or merged in another way.
+SCHEMA = 2
 _ENTRY = "entry.json"
-_ARRAYS = ("pixels", "labels", "soft", "leaked")
+_ARRAYS = ("pixels", "labels", "soft", "leaked", "sources", "prints")
 
 
 class _Entry(Frozen, frozen=True):
-    """All of a ``Dataset`` but its arrays; ``checksums`` maps file names to CRC-32."""
+    """All of a ``Dataset`` but its arrays and what is done after loading; ``checksums`` maps files to CRC-32."""
 
     name: str
     labels: LabelSet
@@ -36,6 +37,8 @@ class _Entry(Frozen, frozen=True):
     ties: dict[Split, int]
     census: dict[Literal["file", "usable"], Census]
     synthetic: bool
+    sets: tuple[str, ...]
+    absent: tuple[str, ...]
     checksums: dict[str, int]
 
 
@@ -89,7 +92,7 @@ def _open(place: Path) -> Dataset | None:
         splits = {split: _map(place, split) for split in entry.splits}
     except (OSError, ValueError, EOFError):
         return None
-    facts = (entry.dropped, entry.ties, entry.census, entry.synthetic)
+    facts = (entry.dropped, entry.ties, entry.census, entry.synthetic, entry.sets, entry.absent)
     return Dataset(entry.name, entry.labels, splits, *facts)
 
 
@@ -128,6 +131,8 @@ def _write(dataset: Dataset, scratch: Path) -> None:
         ties=dataset.ties,
         census=dataset.census,
         synthetic=dataset.synthetic,
+        sets=dataset.sets,
+        absent=dataset.absent,
         checksums={file.name: _checksum(file) for file in sorted(scratch.glob("*.npy"))},
     )
     (scratch / _ENTRY).write_bytes(msgspec.json.encode(entry))

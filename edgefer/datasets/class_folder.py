@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from edgefer.datasets import pictures
-from edgefer.datasets.assembly import Fingerprints, Rows, assemble, one_hot
-from edgefer.datasets.base import Dataset, Reader
-from edgefer.datasets.labels import LABEL_SETS, class_number
-from edgefer.datasets.splitting import Numbers, deal, group, subject
+from edgefer.datasets.assembly import one_hot
+from edgefer.datasets.base import Parsed, Reader
+from edgefer.datasets.labels import LABEL_SETS, SINGLE_LABEL_SETS, codes_of, meaning, numbers_of
+from edgefer.datasets.splitting import Numbers, deal, group, strata, subject
 from edgefer.errors import InputError
 from edgefer.spec import LabelSet
 
@@ -67,24 +67,31 @@ def _list(path: Path) -> _Listing:
     return _Listing(files, classes, tuple(SPLIT_NAMES[folder.parent.name.lower()] for _, folder in found))
 
 
-def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Dataset:
+def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Parsed:
     """Read all images; see ``Reader``.
 
-    Without split folders the rows are cut 80:10:10, and with a missing validation folder a tenth of the
-    training rows becomes validation: stratified, by subject where file names carry one, never an image on two
-    sides.
+    With split folders but none for validation, a tenth of the training rows becomes validation: stratified,
+    by subject where file names carry one, never an image on two sides.
 
     Raises:
-        InputError: an image is damaged, a folder's name is no class of ``label_set``, or there is no training
-            folder.
+        InputError: an image is damaged, a folder's name means no expression, or there is no training folder.
     """
     listing = _list(path)
     labels = _label_set(listing, label_set)
-    numbers = _numbers(listing, labels, label_set)
+    numbers, dropped = numbers_of(_names(listing, labels, path), labels)
     pixels, prints = pictures.decode(listing.files, size, channels)
-    parts = _parts(listing, numbers, prints, path)
-    rows = Rows(pixels, prints, parts, numbers, one_hot(numbers, len(labels)))
-    return assemble(path.resolve().name, labels, rows)
+    parsed = Parsed(
+        name=path.resolve().name,
+        label_set=labels,
+        pixels=pixels,
+        prints=prints,
+        labels=numbers,
+        soft=one_hot(numbers, len(labels)),
+        parts=None,
+        subjects=tuple(subject(file.name) for file in listing.files),
+        dropped=dropped,
+    )
+    return parsed if listing.parts is None else replace(parsed, parts=_parts(listing.parts, parsed, path))
 
 
 def _label_set(listing: _Listing, label_set: str) -> LabelSet:
@@ -96,24 +103,24 @@ def _label_set(listing: _Listing, label_set: str) -> LabelSet:
     return LabelSet(source=_OWN_NAMES, names=names)
 
 
-def _numbers(listing: _Listing, labels: LabelSet, label_set: str) -> Numbers:
-    if label_set == _OWN_NAMES:
-        return np.array([labels.names.index(name) for name in listing.classes], np.int64)
-    folders = {file.parent for file in listing.files}
-    number_of = {folder: class_number(folder.name, labels, str(folder)) for folder in sorted(folders)}
-    return np.array([number_of[file.parent] for file in listing.files], np.int64)
+def _names(listing: _Listing, labels: LabelSet, path: Path) -> list[str]:
+    """The class name of each file: its folder's own, or what that means."""
+    if labels.source == _OWN_NAMES:
+        return list(listing.classes)
+    codes = codes_of(path.resolve().name)
+    folders = sorted({file.parent for file in listing.files})
+    name_of = {folder: meaning(folder.name, labels, str(folder), codes) for folder in folders}
+    return [name_of[file.parent] for file in listing.files]
 
 
-def _parts(listing: _Listing, labels: Numbers, prints: Fingerprints, path: Path) -> Numbers:
-    groups = group([subject(file.name) for file in listing.files], prints)
-    if listing.parts is None:
-        return deal(labels, groups)
-    parts = np.array(listing.parts, np.int64)
+def _parts(given: tuple[int, ...], parsed: Parsed, path: Path) -> Numbers:
+    parts = np.array(given, np.int64)
     train = np.flatnonzero(parts == 0)
     if not len(train):
         raise InputError(f"{path} has no training images", hint="they belong in train/<class>/")
     if not (parts == 1).any():
-        parts[train] = deal(labels[train], np.unique(groups[train], return_inverse=True)[1], (0.9, 0.1))
+        classes, groups = strata(parsed), group(parsed.subjects, parsed.prints)
+        parts[train] = deal(classes[train], np.unique(groups[train], return_inverse=True)[1], (0.9, 0.1))
     return parts
 
 
@@ -121,9 +128,11 @@ READERS = (
     Reader(
         id="class-folder",
         layout="a folder a class with images in it, perhaps below train/, validation/ and test/",
-        label_sets=(_OWN_NAMES, *LABEL_SETS),
+        label_sets=(_OWN_NAMES, *SINGLE_LABEL_SETS),
         finds=finds,
         sources=lambda path: _list(path).files,
         read=read,
+        # Beside a CSV or JAFFE's images, a folder of pictures is another data set and not a class.
+        rank=-1,
     ),
 )

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.datasets.assembly import Rows, assemble, bring_to, fingerprints, one_hot
-from edgefer.datasets.base import Dataset, Reader
-from edgefer.datasets.labels import LABEL_SETS
+from edgefer.datasets.assembly import bring_to, one_hot
+from edgefer.datasets.base import Parsed, Reader
+from edgefer.datasets.fingerprints import fingerprints
+from edgefer.datasets.labels import CODES, FER2013_LABEL_SETS, LABEL_SETS, numbers_of
 from edgefer.datasets.tables import codes, read_table
 from edgefer.errors import InputError
 from edgefer.preprocessing import Pixels
@@ -26,7 +27,7 @@ VOTES_NAME = "fer2013new.csv"
 
 @dataclass(frozen=True)
 class Fer2013:
-    """The parsed file: ``pixels`` uint8 (N, 48, 48, 1), ``emotions`` and ``parts`` (splits) int64 (N,)."""
+    """The file: ``pixels`` uint8 (N, 48, 48, 1), ``emotions`` (codes) and ``parts`` (splits) int64 (N,)."""
 
     pixels: Pixels
     emotions: npt.NDArray[np.int64]
@@ -62,7 +63,7 @@ def parse(file: Path) -> Fer2013:
     """
     parts: list[Fer2013] = []
     for chunk in read_table(file, ("emotion", "pixels", "Usage")):
-        emotions = codes(chunk, "emotion", {str(n): n for n in range(7)}, file)
+        emotions = codes(chunk, "emotion", {code: int(code) for code in CODES["fer2013"]}, file)
         usages = codes(chunk, "Usage", USAGES, file)
         parts.append(Fer2013(_pixels(chunk, file), emotions, usages))
     if not sum(len(part.emotions) for part in parts):
@@ -96,20 +97,29 @@ def _image(text: str, where: str) -> npt.NDArray[np.int64]:
     return values.reshape(SIDE, SIDE, 1)
 
 
-def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Dataset:
-    """Read FER2013 with its own seven labels; see ``Reader``."""
+def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Parsed:
+    """Read FER2013 with its own seven labels, or those of them that ``label_set`` keeps; see ``Reader``."""
     table, labels = parse(locate(path)), LABEL_SETS[label_set]
-    soft = one_hot(table.emotions, len(labels))
-    pixels = bring_to(table.pixels, size, channels)
-    rows = Rows(pixels, fingerprints(table.pixels), table.parts, table.emotions, soft)
-    return assemble("FER2013", labels, rows)
+    names = list(CODES["fer2013"].values())
+    numbers, dropped = numbers_of([names[code] for code in table.emotions.tolist()], labels)
+    return Parsed(
+        name="FER2013",
+        label_set=labels,
+        pixels=bring_to(table.pixels, size, channels),
+        prints=fingerprints(table.pixels),
+        labels=numbers,
+        soft=one_hot(numbers, len(labels)),
+        parts=table.parts,
+        subjects=(None,) * len(numbers),
+        dropped=dropped,
+    )
 
 
 READERS = (
     Reader(
         id="fer2013",
         layout="fer2013.csv or icml_face_data.csv, plain or as .gz, .xz, .zip",
-        label_sets=("fer2013-7",),
+        label_sets=FER2013_LABEL_SETS,
         finds=lambda path: bool(candidates(path)),
         sources=lambda path: (locate(path),),
         read=read,

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.datasets import fer2013
-from edgefer.datasets.assembly import Rows, assemble, bring_to, fingerprints
-from edgefer.datasets.base import Dataset, Reader
+from edgefer.datasets.assembly import bring_to
+from edgefer.datasets.base import Parsed, Reader
+from edgefer.datasets.fingerprints import fingerprints
 from edgefer.datasets.labels import LABEL_SETS
 from edgefer.datasets.tables import codes, counts, read_table
 from edgefer.datasets.votes import VOTE_COLUMNS, tally
@@ -37,7 +38,7 @@ def _images(path: Path) -> Path:
     return path.parent if path.name == fer2013.VOTES_NAME else path
 
 
-def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Dataset:
+def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Parsed:
     """Join and decide by ``votes.tally``; see ``Reader``.
 
     Raises:
@@ -48,10 +49,19 @@ def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Da
     images = fer2013.parse(images_file)
     _same_rows(images.parts, parts, images_file, file)
     labels = LABEL_SETS[label_set]
-    result = tally(votes, named, parts, labels)
-    pixels = bring_to(images.pixels, size, channels)
-    rows = Rows(pixels, fingerprints(images.pixels), parts, result.labels, result.soft)
-    return assemble("FER+", labels, rows, keep=result.keep, dropped=result.dropped, ties=result.ties)
+    result = tally(votes, named, labels)
+    return Parsed(
+        name="FER+",
+        label_set=labels,
+        pixels=bring_to(images.pixels, size, channels),
+        prints=fingerprints(images.pixels),
+        labels=result.labels,
+        soft=result.soft,
+        parts=parts,
+        subjects=(None,) * len(votes),
+        dropped=result.dropped,
+        tied=result.tied,
+    )
 
 
 def read_votes(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

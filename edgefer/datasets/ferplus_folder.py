@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgefer.datasets import pictures
-from edgefer.datasets.assembly import Rows, assemble
-from edgefer.datasets.base import Dataset, Reader
+from edgefer.datasets.base import Parsed, Reader
 from edgefer.datasets.labels import LABEL_SETS
 from edgefer.datasets.splitting import Numbers
 from edgefer.datasets.tables import counts, read_table
@@ -49,7 +48,7 @@ def _present(path: Path) -> list[Path]:
     return [path / name for name in FOLDERS if (path / name / LABELS).is_file()]
 
 
-def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Dataset:
+def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Parsed:
     """Read what the label files list and decide by ``votes.tally``; see ``Reader``.
 
     Raises:
@@ -60,11 +59,21 @@ def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Da
     where = [FOLDERS.index(folder.name) for folder in present]
     parts = np.repeat(where, [len(part.files) for part in found]).astype(np.int64)
     votes, labels = np.concatenate([part.votes for part in found]), LABEL_SETS[label_set]
-    result = tally(votes, np.ones(len(votes), np.bool_), parts, labels)
+    result = tally(votes, np.ones(len(votes), np.bool_), labels)
     boxes = [box for part in found for box in part.boxes]
     pixels, prints = pictures.decode([file for part in found for file in part.files], size, channels, boxes)
-    rows = Rows(pixels, prints, parts, result.labels, result.soft)
-    return assemble("FER+", labels, rows, keep=result.keep, dropped=result.dropped, ties=result.ties)
+    return Parsed(
+        name="FER+",
+        label_set=labels,
+        pixels=pixels,
+        prints=prints,
+        labels=result.labels,
+        soft=result.soft,
+        parts=parts,
+        subjects=(None,) * len(votes),
+        dropped=result.dropped,
+        tied=result.tied,
+    )
 
 
 def _read_labels(file: Path) -> _Part:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from edgefer.datasets.base import Census, Dataset, Split, Subset
 from edgefer.spec import Frozen, LabelSet
 
 
 class SplitInspection(Frozen, frozen=True):
-    """One split: usable rows, in all and a class; rows left out, by reason; what is doubtful.
+    """One split: usable rows, in all, a class, and a set and class; rows left out, by reason; what is doubtful.
 
     ``ties`` counts rows whose most-voted class is not unique (None where nobody voted), ``leaked`` those
     whose image also stands in the training split. ``majority_share`` is the most-voted class's mean share
@@ -18,6 +19,7 @@ class SplitInspection(Frozen, frozen=True):
 
     rows: int
     classes: dict[str, int]
+    sets: dict[str, dict[str, int]]
     dropped: dict[str, int]
     ties: int | None
     tie_share: float | None
@@ -26,11 +28,17 @@ class SplitInspection(Frozen, frozen=True):
 
 
 class Inspection(Frozen, frozen=True):
-    """A whole set; ``in_files`` counts duplicates among all rows, ``usable`` among those in use."""
+    """Whole data; ``in_files`` counts duplicates among all rows, ``usable`` among those in use.
+
+    ``sets``, ``absent`` and ``relabelled`` are as in ``Dataset``.
+    """
 
     data: str
     synthetic: bool
     labels: LabelSet
+    sets: tuple[str, ...]
+    absent: tuple[str, ...]
+    relabelled: int
     splits: dict[Split, SplitInspection]
     in_files: Census
     usable: Census
@@ -42,6 +50,9 @@ def inspect(dataset: Dataset) -> Inspection:
         data=dataset.name,
         synthetic=dataset.synthetic,
         labels=dataset.labels,
+        sets=dataset.sets,
+        absent=dataset.absent,
+        relabelled=dataset.relabelled,
         splits={split: _inspect_split(dataset, split, subset) for split, subset in dataset.splits.items()},
         in_files=dataset.census["file"],
         usable=dataset.census["usable"],
@@ -49,14 +60,23 @@ def inspect(dataset: Dataset) -> Inspection:
 
 
 def _inspect_split(dataset: Dataset, split: Split, subset: Subset) -> SplitInspection:
-    counts = np.bincount(subset.labels, minlength=len(dataset.labels)).tolist()
+    sets = {
+        name: _classes(subset.labels[subset.sources == source], dataset.labels)
+        for source, name in enumerate(dataset.sets)
+    }
     ties = dataset.ties.get(split)
     return SplitInspection(
         rows=len(subset),
-        classes=dict(zip(dataset.labels.names, counts, strict=True)),
+        classes=_classes(subset.labels, dataset.labels),
+        sets=sets,
         dropped=dataset.dropped.get(split, {}),
         ties=ties,
         tie_share=None if ties is None else ties / len(subset),
         leaked=int(subset.leaked.sum()),
         majority_share=float(subset.soft.max(axis=1).mean()),
     )
+
+
+def _classes(numbers: npt.NDArray[np.int64], labels: LabelSet) -> dict[str, int]:
+    counts = np.bincount(numbers, minlength=len(labels)).tolist()
+    return dict(zip(labels.names, counts, strict=True))

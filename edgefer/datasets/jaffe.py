@@ -5,24 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from edgefer.datasets import pictures
-from edgefer.datasets.assembly import Rows, assemble, one_hot
-from edgefer.datasets.base import Dataset, Reader
-from edgefer.datasets.labels import LABEL_SETS, class_number
-from edgefer.datasets.splitting import deal, group, subject
+from edgefer.datasets.assembly import one_hot
+from edgefer.datasets.base import Parsed, Reader
+from edgefer.datasets.labels import CODES, LABEL_SETS, SINGLE_LABEL_SETS, numbers_of
+from edgefer.datasets.splitting import subject
 from edgefer.errors import InputError
 
-EMOTIONS = {
-    "AN": "anger",
-    "DI": "disgust",
-    "FE": "fear",
-    "HA": "happiness",
-    "NE": "neutral",
-    "SA": "sadness",
-    "SU": "surprise",
-}
+EMOTIONS = CODES["jaffe"]
 _NAME = re.compile(r"[A-Z]{2}\.(?P<code>[A-Z]{2})\d\.\d+\.\w+")
 
 
@@ -35,18 +25,26 @@ def _files(path: Path) -> tuple[Path, ...]:
     return tuple(pictures.pictures_in(path))
 
 
-def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Dataset:
-    """Read all images, cut 80:10:10 by subject; see ``Reader``.
+def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Parsed:
+    """Read all images; see ``Reader``.
 
     Raises:
         InputError: a file is damaged, or its name or emotion code is none of JAFFE's.
     """
     files, labels = _files(path), LABEL_SETS[label_set]
-    numbers = np.array([class_number(_emotion(file), labels, str(file)) for file in files], np.int64)
+    numbers, dropped = numbers_of([_emotion(file) for file in files], labels)
     pixels, prints = pictures.decode(files, size, channels)
-    parts = deal(numbers, group([subject(file.name) for file in files], prints))
-    rows = Rows(pixels, prints, parts, numbers, one_hot(numbers, len(labels)))
-    return assemble("JAFFE", labels, rows)
+    return Parsed(
+        name="JAFFE",
+        label_set=labels,
+        pixels=pixels,
+        prints=prints,
+        labels=numbers,
+        soft=one_hot(numbers, len(labels)),
+        parts=None,
+        subjects=tuple(subject(file.name) for file in files),
+        dropped=dropped,
+    )
 
 
 def _emotion(file: Path) -> str:
@@ -62,7 +60,7 @@ READERS = (
     Reader(
         id="jaffe",
         layout="a flat folder of JAFFE images such as KA.AN1.39.tiff",
-        label_sets=("fer2013-7", "ferplus-9", "ferplus-8"),
+        label_sets=SINGLE_LABEL_SETS,
         finds=finds,
         sources=_files,
         read=read,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer.datasets.assembly import Fingerprints, fingerprint
+from edgefer.datasets.fingerprints import Fingerprints, fingerprint
 from edgefer.errors import InputError
 from edgefer.preprocessing import Pixels, read_pixels
 
@@ -55,5 +55,5 @@ def _decode(file: Path, size: tuple[int, int], channels: int, box: Box | None) -
         if not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
             raise InputError(f"{file}: the face box {box} is not within {image.width}x{image.height} pixels")
         image = image.crop(box)
-    seen = fingerprint(repr(image.size).encode() + image.tobytes())
+    seen = fingerprint(np.asarray(image))
     return read_pixels(image, height=size[0], width=size[1], channels=channels), seen

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.datasets.assembly import Fingerprints
+from edgefer.datasets.base import Parsed
+from edgefer.datasets.fingerprints import Fingerprints
 
 SHARES = (0.8, 0.1, 0.1)
 _SEED = 0
@@ -42,6 +43,22 @@ def group(subjects: Sequence[str | None], prints: Fingerprints) -> Numbers:
         for key in (image,) if person is None else (image, person):
             parent[root(row)] = root(first.setdefault(key, row))
     return np.unique([root(row) for row in range(len(parent))], return_inverse=True)[1].astype(np.int64)
+
+
+def deal_rows(parsed: Parsed, shares: Sequence[float] = SHARES, sources: Numbers | None = None) -> Numbers:
+    """Part numbers (N,) of all rows, by ``group`` and ``deal``.
+
+    Where ``sources`` (N,) number the sets that rows come from, each set gets to each part in its share.
+    """
+    kinds = strata(parsed)
+    if sources is not None:
+        kinds = kinds + sources * (len(parsed.label_set) + 1)
+    return deal(kinds, group(parsed.subjects, parsed.prints), shares)
+
+
+def strata(parsed: Parsed) -> Numbers:
+    """Class numbers (N,) with one more for the rows that are dropped, whose own mean nothing."""
+    return np.where(parsed.keep, parsed.labels, len(parsed.label_set))
 
 
 def deal(labels: Numbers, groups: Numbers, shares: Sequence[float] = SHARES) -> Numbers:

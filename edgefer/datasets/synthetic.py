@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.datasets.assembly import Rows, assemble, fingerprints
-from edgefer.datasets.base import Dataset, Reader
+from edgefer.datasets.base import Parsed, Reader
 from edgefer.datasets.drawing import EXPRESSIONS, Look, Pose, draw
+from edgefer.datasets.fingerprints import Fingerprints
 from edgefer.datasets.labels import LABEL_SETS
 from edgefer.datasets.votes import VOTE_COLUMNS, tally
 from edgefer.preprocessing import Pixels, read_pixels
@@ -55,7 +55,7 @@ Bools = npt.NDArray[np.bool_]
 Limits = dict[str, tuple[float, float]]
 
 
-def generate(label_set: str, size: tuple[int, int], channels: int) -> Dataset:
+def generate(label_set: str, size: tuple[int, int], channels: int) -> Parsed:
     """Draw the whole set; the same arguments give the same bytes."""
     random = np.random.default_rng(_SEED)
     parts = np.repeat(np.arange(3), COUNTS)
@@ -64,13 +64,22 @@ def generate(label_set: str, size: tuple[int, int], channels: int) -> Dataset:
     votes = _votes(mixed, random)
     hidden = (classes == _UNKNOWN) & (random.random(len(parts)) < _HIDDEN)
     pixels = _light(_faces(blend, hidden, size, random), random)
-    _copy_some(pixels, votes, parts, random)
+    prints = _copy_some(pixels, votes, parts, random)
     labels = LABEL_SETS[label_set]
-    result = tally(votes, np.ones(len(parts), np.bool_), parts, labels)
-    coloured = np.repeat(pixels, channels, axis=3)
-    rows = Rows(coloured, fingerprints(pixels), parts, result.labels, result.soft)
-    facts = {"dropped": result.dropped, "ties": result.ties, "synthetic": True}
-    return assemble(NAME, labels, rows, keep=result.keep, **facts)
+    result = tally(votes, np.ones(len(parts), np.bool_), labels)
+    return Parsed(
+        name=NAME,
+        label_set=labels,
+        pixels=np.repeat(pixels, channels, axis=3),
+        prints=prints,
+        labels=result.labels,
+        soft=result.soft,
+        parts=parts,
+        subjects=(None,) * len(parts),
+        dropped=result.dropped,
+        tied=result.tied,
+        synthetic=True,
+    )
 
 
 def _expressions(classes: Numbers, random: np.random.Generator) -> tuple[Floats, Floats]:
@@ -135,12 +144,18 @@ def _light(pixels: Pixels, random: np.random.Generator) -> Pixels:
     return np.asarray(np.clip(np.rint(lit), 0, 255)[..., None], np.uint8)
 
 
-def _copy_some(pixels: Pixels, votes: Numbers, parts: Numbers, random: np.random.Generator) -> None:
-    """Repeat a few training rows in the other splits, as FER2013 does, so that there is leakage to show."""
+def _copy_some(pixels: Pixels, votes: Numbers, parts: Numbers, random: np.random.Generator) -> Fingerprints:
+    """Repeat a few training rows in the other splits, as FER2013 does, so that there is leakage to show.
+
+    Returns the numbers (N,) of the drawings that rows show: what tells images apart, and at any size.
+    """
     later = np.flatnonzero(parts > 0)
     copies = random.choice(later, int(_COPIED * len(later)), replace=False)
     originals = random.choice(COUNTS[0], len(copies), replace=False)
     pixels[copies], votes[copies] = pixels[originals], votes[originals]
+    drawings = np.arange(len(pixels), dtype=np.uint64)
+    drawings[copies] = originals
+    return drawings
 
 
 READERS = (

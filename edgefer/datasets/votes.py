@@ -7,34 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.datasets.base import SPLITS, Split
+from edgefer.datasets.labels import FERPLUS
 from edgefer.spec import LabelSet
 
-VOTE_COLUMNS = (
-    *("neutral", "happiness", "surprise", "sadness", "anger"),
-    *("disgust", "fear", "contempt", "unknown", "NF"),
-)
-_UNKNOWN, _NO_FACE = 8, 9
+VOTE_COLUMNS = (*FERPLUS, "NF")
+_UNKNOWN, _NO_FACE = VOTE_COLUMNS.index("unknown"), VOTE_COLUMNS.index("NF")
 
 
 @dataclass(frozen=True)
 class Tally:
     """What the votes decide, a row each.
 
-    ``labels`` int64 (N,) and ``soft`` float32 (N, K) mean something only where ``keep`` bool (N,) is true.
-    ``dropped`` and ``ties`` count rows a split.
+    ``labels`` int64 (N,) and ``soft`` float32 (N, K) mean something only for rows that are not ``dropped``:
+    bool (N,) by reason, a row under one at most. ``tied`` is bool (N,).
     """
 
     labels: npt.NDArray[np.int64]
     soft: npt.NDArray[np.float32]
-    keep: npt.NDArray[np.bool_]
-    dropped: dict[Split, dict[str, int]]
-    ties: dict[Split, int]
+    dropped: dict[str, npt.NDArray[np.bool_]]
+    tied: npt.NDArray[np.bool_]
 
 
-def tally(
-    votes: npt.NDArray[np.int64], named: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], labels: LabelSet
-) -> Tally:
+def tally(votes: npt.NDArray[np.int64], named: npt.NDArray[np.bool_], labels: LabelSet) -> Tally:
     """Decide the labels of ``votes`` (N, 10), columns as ``VOTE_COLUMNS``, for ferplus-9 or ferplus-8.
 
     The label is the column with the most votes; among equals the first in column order, so that "not a face"
@@ -50,20 +44,12 @@ def tally(
         "not a face": labels_of == _NO_FACE,
         "unknown": (labels_of == _UNKNOWN) & (len(labels) <= _UNKNOWN),
     }
-    keep = np.ones(len(votes), np.bool_)
-    dropped: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
+    keep, dropped = np.ones(len(votes), np.bool_), {}
     for reason, rows in reasons.items():
-        _count(dropped, reason, parts[keep & rows])
+        dropped[reason] = keep & rows
         keep &= ~rows
     tied = keep & ((votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1)
-    ties = {split: int(np.sum(tied & (parts == part))) for part, split in enumerate(SPLITS)}
-    return Tally(labels_of, _normalised(votes[:, : len(labels)]), keep, dropped, ties)
-
-
-def _count(dropped: dict[Split, dict[str, int]], reason: str, parts: npt.NDArray[np.int64]) -> None:
-    for part, split in enumerate(SPLITS):
-        if count := int(np.sum(parts == part)):
-            dropped[split][reason] = count
+    return Tally(labels_of, _normalised(votes[:, : len(labels)]), dropped, tied)
 
 
 def _normalised(votes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.unit.dataset_samples import write_ck, write_fer2013
 
 
 def edgefer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -59,3 +62,99 @@ def test_a_bad_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], mes
     assert done.stdout == ""
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+RECIPE = """
+id = "merged"
+title = "Two sets"
+[source]
+document = "none"
+[data]
+labels = "basic-5-neutral"
+sets = ["fer2013", "ck+"]
+optional = ["jaffe"]
+split = "grouped"
+[input]
+height = 48
+width = 48
+channels = 1
+range = [0.0, 1.0]
+[backbone]
+family = "s1-cnn"
+[training]
+epochs = 1
+batch_size = 8
+learning_rate = 1e-3
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    file = tmp_path / "merged.toml"
+    file.write_text(RECIPE)
+    return str(file)
+
+
+@pytest.fixture
+def two_sets(tmp_path: Path) -> str:
+    write_fer2013(tmp_path / "data")
+    write_ck(tmp_path / "data" / "CK+48")
+    return str(tmp_path / "data")
+
+
+def test_inspect_shows_what_a_recipe_would_train_on(recipe: str, two_sets: str) -> None:
+    arguments = ("data", "inspect", "--data", two_sets, "--recipe", recipe)
+    done = edgefer(*arguments)
+    assert done.returncode == 0, done.stderr
+    for words in ("FER2013 + CK+48, basic-5-neutral", "Usable rows by set", "dropped: contempt"):
+        assert words in done.stdout
+    assert "optional and not found: jaffe" in done.stderr
+    found = json.loads(edgefer(*arguments, "--json").stdout)
+    assert found["sets"] == ["fer2013", "ck+"]
+    happy = sum(split["sets"]["ck+"]["happiness"] for split in found["splits"].values())
+    assert happy == 18
+    asked = json.loads(edgefer(*arguments, "--set", 'data.sets=["ck+"]', "--json").stdout)
+    assert asked["sets"] == ["ck+"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "data.sets=['ck']"), "unknown set 'ck'; did you mean 'ck+'?"),
+        (("--set", "data.sets=['affectnet']"), "holds no affectnet: looked for a folder whose name starts"),
+        (("--labels", "basic-6"), "give either --labels or --recipe"),
+        (("--set", "data.relabel=nowhere.csv"), "nowhere.csv: cannot be read"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_data(
+    recipe: str, two_sets: str, arguments: tuple[str, ...], message: str
+) -> None:
+    done = edgefer("data", "inspect", "--data", two_sets, "--recipe", recipe, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_clean_writes_what_a_recipe_can_apply(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "relabel.csv"
+    arguments = ("data", "clean", str(model), "--data", "synthetic", "--threshold", "0.55", "--out", str(out))
+    done = edgefer(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "doubtful training labels" in done.stdout
+    assert f"written {out}" in done.stdout
+    setting = shlex.split(done.stdout)[-1]
+    said = json.loads(edgefer(*arguments, "--json").stdout)
+    assert said["changed"] == sum(pair["rows"] for pair in said["pairs"]) > 0
+    applied = edgefer(
+        *("data", "inspect", "--data", "synthetic", "--recipe", "s0-mobilenetv2", "--json"),
+        *("--set", setting),
+    )
+    assert applied.returncode == 0, applied.stderr
+    assert json.loads(applied.stdout)["relabelled"] == said["changed"]
+
+
+def test_clean_needs_the_models_own_classes(model: Path, recipe: str, two_sets: str) -> None:
+    done = edgefer("data", "clean", str(model), "--data", two_sets, "--recipe", recipe)
+    assert done.returncode == 2
+    assert "its classes are neutral, happiness" in done.stderr
+    assert "FER2013 + CK+48 has anger, fear" in done.stderr

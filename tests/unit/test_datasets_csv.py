@@ -140,6 +140,14 @@ def test_two_fer2013_files_in_a_folder_are_not_guessed_between(tmp_path: Path) -
     assert len(load(plain).split("test")) == 2
 
 
+def test_smaller_label_sets_leave_rows_out(tmp_path: Path) -> None:
+    dataset = load(write_csv(tmp_path, plain_rows()), "basic-5-neutral")
+    assert dataset.labels.names == ("anger", "fear", "happiness", "sadness", "surprise", "neutral")
+    assert dataset.split("train").labels.tolist() == [0, 1]
+    assert dataset.split("test").labels.tolist() == [3, 4]
+    assert dataset.dropped == {"train": {"disgust": 1}, "validation": {}, "test": {}}
+
+
 def test_repeated_images_are_counted_and_marked_as_leaked(tmp_path: Path) -> None:
     rows = plain_rows()
     rows[4] = f"3,{text(0)},PrivateTest"

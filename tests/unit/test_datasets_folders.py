@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from edgefer.datasets.base import Dataset
-from edgefer.datasets.labels import ALIASES, LABEL_SETS
+from edgefer.datasets.labels import CODES, LABEL_SETS, SPELLINGS
 from edgefer.datasets.loading import load
 from edgefer.errors import InputError
 
@@ -47,15 +48,55 @@ def test_folder_names_map_through_the_aliases(tmp_path: Path, label_set: str) ->
     assert dataset.split("train").soft.shape[1] == len(names)
 
 
-@pytest.mark.parametrize(("folder", "label_set"), [("bored", "ferplus-9"), ("contempt", "fer2013-7")])
-def test_a_folder_that_means_no_class_is_named(tmp_path: Path, folder: str, label_set: str) -> None:
-    class_folders(tmp_path, ("happy", folder), 2)
-    with pytest.raises(InputError, match=f"'{folder}' is no class of {label_set}"):
+@pytest.mark.parametrize("label_set", ["ferplus-9", "basic-6"])
+def test_a_folder_that_means_no_expression_is_named(tmp_path: Path, label_set: str) -> None:
+    class_folders(tmp_path, ("happy", "bored"), 2)
+    with pytest.raises(InputError, match=f"'bored' is no class of {label_set}"):
         load(tmp_path, label_set)
 
 
-def test_aliases_lead_to_known_classes() -> None:
-    assert set(ALIASES.values()) == set(LABEL_SETS["ferplus-9"].names)
+@pytest.mark.parametrize(
+    ("label_set", "left_out"),
+    [
+        ("ferplus-8", set()),
+        ("fer2013-7", {"contempt"}),
+        ("basic-6", {"contempt", "neutral"}),
+        ("basic-5-neutral", {"contempt", "disgust"}),
+    ],
+)
+def test_rows_of_other_classes_are_left_out_and_counted(
+    tmp_path: Path, label_set: str, left_out: set[str]
+) -> None:
+    names = ("angry", "contempt", "disgust", "neutral", "sad")
+    dataset = load(class_folders(tmp_path, names, 10), label_set)
+    dropped = Counter[str]()
+    for reasons in dataset.dropped.values():
+        dropped.update(reasons)
+    assert dropped == dict.fromkeys(left_out, 10)
+    assert len(dataset.split("train")) == 8 * (5 - len(left_out))
+
+
+def test_no_row_left_is_an_error(tmp_path: Path) -> None:
+    class_folders(tmp_path, ("neutral", "contempt"), 2)
+    with pytest.raises(InputError, match="no row has a class of basic-6"):
+        load(tmp_path, "basic-6")
+
+
+def test_numbers_mean_what_they_mean_in_the_set_the_folder_is_named_after(tmp_path: Path) -> None:
+    counts = {}
+    for name in ("AffectNet-8", "fer2013"):
+        root = class_folders(tmp_path / name, ("0", "3"), 10)
+        counts[name] = np.bincount(load(root, "fer2013-7").split("train").labels, minlength=7).tolist()
+    assert counts == {"AffectNet-8": [0, 0, 0, 0, 0, 8, 8], "fer2013": [8, 0, 0, 8, 0, 0, 0]}
+    with pytest.raises(InputError, match="'0' is no class"):
+        load(class_folders(tmp_path / "mine", ("0", "3"), 2), "fer2013-7")
+
+
+def test_all_spellings_and_codes_lead_to_known_expressions() -> None:
+    known = set(LABEL_SETS["ferplus-9"].names)
+    assert set(SPELLINGS) == known
+    assert {name for codes in CODES.values() for name in codes.values()} <= known
+    assert all(set(labels.names) <= known for labels in LABEL_SETS.values())
 
 
 def sizes(dataset: Dataset) -> dict[str, int]:
@@ -150,6 +191,12 @@ def test_jaffe_codes_become_labels_and_people_stay_together(tmp_path: Path) -> N
     assert dataset.labels.source == "fer2013-7"
     for name, count in (("train", 8), ("validation", 1), ("test", 1)):
         assert np.bincount(dataset.splits[name].labels).tolist() == [count] * 7
+
+
+def test_jaffe_offers_the_smaller_label_sets(tmp_path: Path) -> None:
+    dataset = load(jaffe_folder(tmp_path), "basic-5-neutral")
+    assert np.bincount(dataset.split("train").labels).tolist() == [8] * 6
+    assert dataset.dropped["train"] == {"disgust": 8}
 
 
 def test_jaffe_refuses_a_foreign_name(tmp_path: Path) -> None:

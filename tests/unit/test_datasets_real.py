@@ -13,8 +13,9 @@ import pytest
 
 from edgefer.datasets.class_folder import finds
 from edgefer.datasets.inspection import inspect
-from edgefer.datasets.loading import load, plan
+from edgefer.datasets.loading import load, load_for, plan
 from edgefer.datasets.pictures import decode
+from edgefer.recipe import DataPart
 
 pytestmark = pytest.mark.data
 
@@ -66,7 +67,43 @@ def test_ck_plus_is_split_by_subject(real_data: Path) -> None:
 
 def test_the_folder_of_all_files_is_no_class_folder(real_data: Path) -> None:
     assert not finds(real_data)
-    assert plan(real_data).reader.id == "ferplus"
+    assert plan(real_data).sources[0].reader.id == "ferplus"
+
+
+def merged(split: str, labels: str = "fer2013-7") -> DataPart:
+    return DataPart(labels=labels, sets=("fer2013", "ck+"), optional=("jaffe", "affectnet"), split=split)  # type: ignore[arg-type]
+
+
+def test_ck_plus_beside_fer2013_keeps_fer2013s_parts(real_data: Path) -> None:
+    dataset = load_for(real_data, merged("files"))
+    found = inspect(dataset)
+    assert dataset.absent == ("jaffe", "affectnet")
+    assert [sum(split.sets["fer2013"].values()) for split in found.splits.values()] == [28709, 3589, 3589]
+    assert [sum(split.sets["ck+"].values()) for split in found.splits.values()] == [747, 93, 87]
+    assert sum(split.dropped["contempt"] for split in found.splits.values()) == 54
+    assert found.usable.leaked == {"validation": 280, "test": 288}
+
+
+def test_ck_plus_and_fer2013_dealt_anew(real_data: Path) -> None:
+    dataset = load_for(real_data, merged("grouped"))
+    found = inspect(dataset)
+    shares = {
+        name: [sum(split.sets[name].values()) for split in found.splits.values()] for name in dataset.sets
+    }
+    assert sum(shares["fer2013"]) == 35887
+    assert sum(shares["ck+"]) == 927
+    for counts in shares.values():
+        np.testing.assert_allclose(np.array(counts) / sum(counts), [0.8, 0.1, 0.1], atol=0.02)
+    images = [{image.tobytes() for image in rows.pixels} for rows in dataset.splits.values()]
+    assert sum(map(len, images)) == len(set.union(*images))
+    files = sorted((real_data / "CK+48").glob("*/*.png"))
+    _, prints = decode(files, (48, 48), 1)
+    person_of = {one: file.name[:4] for one, file in zip(prints.tolist(), files, strict=True)}
+    people = [
+        {person_of[one] for one in rows.prints[rows.sources == 1].tolist()}
+        for rows in dataset.splits.values()
+    ]
+    assert sum(map(len, people)) == len(set.union(*people)) > 100
 
 
 LOAD_AGAIN = """

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from edgefer.errors import InputError
-from edgefer.recipe import PRESETS, Augmentation, Constant, Cosine, Plateau
-from edgefer.recipe_loading import load_recipe, recipe_ids
+from edgefer.errors import InputError, SettingError
+from edgefer.recipe import PRESETS, Augmentation, Constant, Cosine, EnsembleRecipe, Member, Plateau
+from edgefer.recipe_loading import load_recipe, load_single, naming_lines, recipe_ids
 
 
 @pytest.fixture
@@ -136,9 +137,128 @@ def test_schedules(setting: str, schedule: object):
         ("training.epochs=", "cannot read the value"),
         ("training.epoch=3", "did you mean 'epochs'"),
         ("id.x=3", "is a value, not a table"),
-        ("training.weight_decay=0.1", "weight_decay needs optimizer = 'adamw'"),
+        ("training.weight_decay=0.1", "weight_decay needs optimizer = 'adamw', 'sgd' or 'sgd-nesterov'"),
     ],
 )
 def test_bad_settings_are_refused(setting: str, message: str):
     with pytest.raises(InputError, match=re.escape(message)):
         load_recipe("s0-mobilenetv2", [setting])
+
+
+def place_of(name: str, key: str, settings: Sequence[str] = ()) -> str:
+    """Where an error about ``key`` is said to stand."""
+    with pytest.raises(InputError) as caught, naming_lines(name, settings):
+        raise SettingError("it does not fit", key=key, hint="change it")
+    place, _, message = str(caught.value).partition(": ")
+    assert message == "it does not fit; change it"
+    return place
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("backbone.weights", 'weights = "imagenet"'),
+        ("backbone.options.dropout", "dropout = 0.2"),
+        ("backbone.frozen", "[backbone]"),
+        ("backbone.options.unheard.of", "[backbone.options]"),
+        ("source.reported.weighted_f1", "reported = "),
+        ("seed", "seed = 7"),
+        ("backbone", "[backbone]"),
+    ],
+)
+def test_a_later_error_about_a_setting_names_its_line_or_that_of_the_nearest_table(
+    own: Path, key: str, line: str
+):
+    [number] = [n for n, text in enumerate(own.read_text().splitlines(), 1) if text.startswith(line)]
+    assert place_of(str(own), key) == f"own.toml, line {number}"
+
+
+def test_a_setting_that_the_file_does_not_make_names_the_file(own: Path):
+    assert place_of(str(own), "evaluation.tta") == "own.toml"
+
+
+@pytest.mark.parametrize("setting", ["backbone.frozen=9", "backbone={family='tiny', frozen=9}"])
+def test_a_setting_of_the_command_line_has_no_line_and_is_named(setting: str):
+    assert place_of("s0-mobilenetv2", "backbone.frozen", ["seed=1", setting]) == f"setting {setting!r}"
+    assert place_of("s0-mobilenetv2", "data.labels", [setting]).startswith("s0-mobilenetv2.toml, line ")
+
+
+def test_a_value_that_the_recipes_own_checks_refuse_names_its_line(own: Path):
+    name = edit(own, "epochs = 50", "epochs = 0")
+    line = own.read_text().splitlines().index("epochs = 0") + 1
+    with pytest.raises(InputError, match=rf"own\.toml, line {line}: training\.epochs: epochs must be"):
+        load_recipe(name)
+
+
+ENSEMBLE = """\
+id = "both"
+title = "Two of a kind"
+
+[source]
+document = "none"
+
+[data]
+labels = "fer2013-7"
+
+[input]
+height = 48
+width = 48
+channels = 1
+range = [0.0, 1.0]
+
+[[members]]
+recipe = "s1-baseline"
+
+[[members]]
+recipe = "s1-baseline"
+set = ["seed=8"]
+"""
+
+
+@pytest.fixture
+def ensemble(tmp_path: Path) -> Path:
+    path = tmp_path / "both.toml"
+    path.write_text(ENSEMBLE)
+    return path
+
+
+def test_a_file_with_members_is_an_ensemble(ensemble: Path):
+    recipe = load_recipe(str(ensemble))
+    assert isinstance(recipe, EnsembleRecipe)
+    assert recipe.members[1] == Member(recipe="s1-baseline", set=("seed=8",))
+    with pytest.raises(InputError, match="both is an ensemble, not one network; its members: s1-baseline"):
+        load_single(str(ensemble))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        (
+            'recipe = "s1-baseline"\nset',
+            'recipes = "s1-baseline"\nset',
+            20,
+            "unknown key 'members[1].recipes'",
+        ),
+        ('recipe = "s1-baseline"\nset', "recipe = 3\nset", 20, "members[1].recipe: Expected `str`"),
+        ("[input]", "[training]\nepochs = 3\n\n[input]", 10, "unknown key 'training'"),
+    ],
+)
+def test_mistakes_in_an_ensemble_are_named(ensemble: Path, old: str, new: str, line: int, message: str):
+    with pytest.raises(InputError, match=re.escape(f"both.toml, line {line}: {message}")):
+        load_recipe(edit(ensemble, old, new))
+
+
+def test_an_ensemble_needs_two_members(ensemble: Path):
+    text = ensemble.read_text()
+    ensemble.write_text(text[: text.rindex("[[members]]")])
+    with pytest.raises(InputError, match="at least two members"):
+        load_recipe(str(ensemble))
+
+
+def test_a_check_about_several_settings_names_their_table(own: Path):
+    name = edit(own, 'labels = "ferplus-9"', 'labels = "ferplus-9"\nsets = ["a"]\noptional = ["a"]')
+    line = own.read_text().splitlines().index("[data]") + 1
+    with pytest.raises(
+        InputError, match=rf"own\.toml, line {line}: data: sets and optional name a set twice"
+    ):
+        load_recipe(name)

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from edgefer.errors import InputError
+from edgefer.errors import SettingError
+from edgefer.settings import explain
 from edgefer.spec import Frozen
 
 Options = TypeVar("Options", bound=Frozen)
@@ -16,10 +17,10 @@ def read_options(family: str, options: dict[str, Any], kind: type[Options]) -> O
     """Validate ``options`` against ``kind``.
 
     Raises:
-        InputError: an unknown key or a bad value; names the known keys.
+        SettingError: an unknown key or a bad value.
     """
     try:
         return msgspec.convert(options, kind)
     except msgspec.ValidationError as error:
-        known = ", ".join(field.name for field in msgspec.structs.fields(kind))
-        raise InputError(f"backbone.options of {family}: {error}", hint=f"known: {known}") from error
+        said = explain(error, kind, "backbone.options")
+        raise SettingError(f"{family}: {said.message}", key=said.key, hint=said.hint) from error

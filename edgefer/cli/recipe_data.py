@@ -1,0 +1,59 @@
+"""Labelled faces as a recipe takes them: shared by the commands of ``edgefer data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edgefer.datasets.base import Dataset
+    from edgefer.recipe import DataPart
+
+
+def recipe_options(wrapped: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--recipe`` and ``--set``, passed on as ``recipe: str | None`` and ``settings: tuple[str, ...]``."""
+    recipe = click.option(
+        "--recipe",
+        metavar="RECIPE",
+        help="Take the data as this recipe does: its label set, sets, split and relabelling.",
+    )
+    settings = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a setting of the recipe, for instance data.split=grouped. Repeatable.",
+    )
+    return recipe(settings(wrapped))
+
+
+def data_part(recipe: str | None, settings: tuple[str, ...], labels: str | None) -> DataPart | None:
+    """What a recipe says about its data, None without one.
+
+    Raises:
+        UsageError: there is no recipe to change, or two label sets are given.
+    """
+    from edgefer.recipe_loading import load_recipe
+
+    if recipe is None:
+        if settings:
+            raise click.UsageError("--set changes a recipe: give --recipe")
+        return None
+    if labels:
+        raise click.UsageError("give either --labels or --recipe (and --set data.labels=SET)")
+    return load_recipe(recipe, settings).data
+
+
+def load_part(
+    data: str | None, part: DataPart, recipe: str | None, settings: tuple[str, ...], **shape: Any
+) -> Dataset:
+    """Load as a recipe says; errors about a setting name its line."""
+    from edgefer.datasets.loading import load_for
+    from edgefer.recipe_loading import naming_lines
+
+    if recipe is None:
+        return load_for(data, part, **shape)
+    with naming_lines(recipe, settings):
+        return load_for(data, part, **shape)
