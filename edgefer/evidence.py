@@ -24,14 +24,19 @@ def measure_baseline(backbone: Backbone, dataset: Dataset) -> Baseline | None:
 
     None if the set has no test split.
     """
-    check = _check_rows(dataset)
-    refuse_wrong_range(backbone, match_channels(check.pixels, backbone.input), check.labels)
+    check_range(backbone, dataset)
     if not len(dataset.splits.get("test") or ()):
         return None
     test = dataset.split("test")
     predictions = probabilities(backbone, test.pixels).argmax(axis=1)
     full, clean = scores(predictions, test, backbone.labels)
     return Baseline(data=dataset.name, synthetic=dataset.synthetic, full=full, clean=clean)
+
+
+def check_range(backbone: Backbone, dataset: Dataset) -> None:
+    """Hold the stated input range against labelled rows; raises as ``refuse_wrong_range`` does."""
+    check = _check_rows(dataset)
+    refuse_wrong_range(backbone, match_channels(check.pixels, backbone.input), check.labels)
 
 
 def golden_of(backbone: Backbone, dataset: Dataset) -> tuple[Golden, GoldenInfo]:

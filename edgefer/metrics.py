@@ -43,6 +43,16 @@ class Score(Frozen, frozen=True):
         if {len(self.confusion), *map(len, self.confusion)} != {len(self.per_class)}:
             raise ValueError("confusion needs one row and one column a class")
 
+    @property
+    def macro_precision(self) -> float:
+        """Mean precision of the classes."""
+        return sum(each.precision for each in self.per_class) / len(self.per_class)
+
+    @property
+    def macro_recall(self) -> float:
+        """Mean recall of the classes."""
+        return sum(each.recall for each in self.per_class) / len(self.per_class)
+
 
 def rows_sha256(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
     """Hash images uint8 (N, H, W, C) and their class numbers (N,) in order.
@@ -106,3 +116,29 @@ def mcnemar_p(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.b
     only_first = int(np.sum(first_right & ~second_right))
     differing = int(np.sum(first_right != second_right))
     return float(binomtest(only_first, differing).pvalue) if differing else 1.0
+
+
+CALIBRATION_BINS = 15
+
+
+def calibration_error(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[Any], *, bins: int = CALIBRATION_BINS
+) -> float:
+    """Expected calibration error (0..1) of class probabilities (N, K) against true class numbers (N,).
+
+    Rows are sorted by the probability of the predicted class into ``bins`` equally wide bins (l, r]; the error is
+    the mean over rows of |share of right answers - mean probability| of the row's bin.
+
+    Source: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", with their 15 bins.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    if not len(labels):
+        raise InputError("no rows to score", hint="'edgefer data inspect' counts rows and leaked ones")
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    inner_edges = np.arange(1, bins) / bins
+    number = np.searchsorted(inner_edges, confidence, side="left")
+    gaps = np.bincount(number, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))

@@ -26,7 +26,7 @@ def load_backbone(path: Path, statement: Statement = NOTHING_SAID, *, trust: boo
         UntrustedCodeError: the file carries code and ``trust`` is false.
         ConversionError: a Keras 2 network could not be rebuilt exactly.
     """
-    model, origin = _open(path, trust)
+    model, origin = open_network(path, trust=trust)
     contract = contract_of(path, model, statement, origin)
     if statement.logits:
         model = _with_softmax(path, model)
@@ -57,7 +57,14 @@ def refuse_nan_weights(path: Path, model: Any) -> None:
             )
 
 
-def _open(path: Path, trust: bool) -> tuple[Any, str]:
+def open_network(path: Path, *, trust: bool = False) -> tuple[Any, str]:
+    """Open the network in a file, whatever it puts out, and say which framework wrote it.
+
+    Raises:
+        InputError: missing, truncated, or nothing that Keras can load.
+        UntrustedCodeError: the file carries code and ``trust`` is false.
+        ConversionError: a Keras 2 network could not be rebuilt exactly.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli import console
+from edgefer.cli.ensembles import is_ensemble, read_ensemble, show_ensemble, train_members
 
 if TYPE_CHECKING:
+    from edgefer.datasets.base import Dataset
     from edgefer.metrics import Score
     from edgefer.recipe import Recipe
     from edgefer.training.record import Epoch
@@ -49,15 +51,20 @@ def command(
     """Train RECIPE, a shipped recipe's id or a TOML file.
 
     The epoch with the best weighted F1 on the validation split is kept; the test split is scored once, at the
-    end. Everything that was changed against the recipe is recorded.
+    end. Everything that was changed against the recipe is recorded. An ensemble's members are trained one after
+    the other, with the settings of --set and --epochs that are about training, and joined into one network.
     """
-    from edgefer.recipe_loading import load_recipe
+    from edgefer.recipe_loading import load_single, naming_lines
 
     overrides = (*settings, *((f"training.epochs={epochs}",) if epochs else ()))
-    chosen = load_recipe(recipe, overrides)
+    if is_ensemble(recipe):
+        _train_ensemble(recipe, overrides, data, out, resume, as_json)
+        return
+    chosen = load_single(recipe, overrides)
     folder = out or Path("runs") / chosen.id
     try:
-        trained = _train(chosen, data, folder, resume, overrides)
+        with naming_lines(recipe, overrides):
+            trained = _train(chosen, _load_data(chosen, data), folder, resume, overrides)
     except KeyboardInterrupt:
         _say_how_to_resume(folder)
         raise
@@ -67,19 +74,46 @@ def command(
         _show(trained)
 
 
-def _train(recipe: Recipe, data: str | None, out: Path, resume: bool, overrides: tuple[str, ...]) -> Trained:
-    from edgefer.datasets.loading import load
+def _load_data(recipe: Recipe, data: str | None) -> Dataset:
+    from edgefer.datasets.loading import load_for
+
+    spec = recipe.input
+    dataset = load_for(data, recipe.data, size=(spec.height, spec.width), channels=spec.pixel_channels)
+    if dataset.synthetic:
+        console.note("the data is synthetic: its scores say nothing about real faces")
+    return dataset
+
+
+def _train(recipe: Recipe, dataset: Dataset, out: Path, resume: bool, overrides: tuple[str, ...]) -> Trained:
     from edgefer.training.run import Hooks
     from edgefer.training.trainer import train
 
-    spec = recipe.input
-    dataset = load(data, recipe.data.labels, size=(spec.height, spec.width), channels=spec.pixel_channels)
     _start_keras()
-    if dataset.synthetic:
-        console.note("the data is synthetic: its scores say nothing about real faces")
     with console.progress(f"training {recipe.id}") as advance:
         hooks = Hooks(step=advance, epoch=_tell, note=console.note)
         return train(recipe, dataset, out, resume=resume, overrides=overrides, hooks=hooks)
+
+
+def _train_ensemble(
+    recipe: str, settings: tuple[str, ...], data: str | None, out: Path | None, resume: bool, as_json: bool
+) -> None:
+    from edgefer.recipe_loading import naming_lines
+    from edgefer.training.run import Hooks
+
+    asked = read_ensemble(recipe, settings)
+    folder = out or Path("runs") / asked.recipe.id
+    _start_keras()
+    try:
+        with naming_lines(recipe, asked.own), console.progress(f"training {asked.recipe.id}") as advance:
+            hooks = Hooks(step=advance, epoch=_tell, note=console.note)
+            trained = train_members(asked, data, folder, resume, hooks)
+    except KeyboardInterrupt:
+        _say_how_to_resume(folder)
+        raise
+    if as_json:
+        console.print_json(trained.record)
+    else:
+        show_ensemble(trained)
 
 
 def _start_keras() -> None:
@@ -123,8 +157,15 @@ def _show(trained: Trained) -> None:
     rows = [_row(f"validation{mark}", record.validation)]
     if record.test and record.test_clean:
         rows += [_row(f"test{mark}", record.test), _row(f"test{mark}, no leaked rows", record.test_clean)]
+    if augmented := record.test_augmented:
+        rows += [
+            _row(f"test{mark}, {augmented.tta}", augmented.test),
+            _row(f"test{mark}, {augmented.tta}, no leaked rows", augmented.test_clean),
+        ]
     title = f"{record.request.recipe.id}, epoch {record.best_epoch} of {record.epochs}"
     console.print_table(title, ("rows", "n", "accuracy", "weighted F1", "macro F1"), rows)
+    if augmented:
+        click.echo(f"tta     changes {augmented.tta} against plain answers: McNemar p {augmented.p:.2g}")
     click.echo(f"from    {record.weights}")
     click.echo(f"model   {trained.path}")
     click.echo(f"record  {trained.path.with_name('train.json')}")

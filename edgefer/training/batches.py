@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,15 @@ from edgefer.datasets.base import Subset
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe
 from edgefer.training.augmentation import augment
+from edgefer.training.drawing import epoch_rows, row_weights
+
+
+class Batch(NamedTuple):
+    """Network inputs (B, H, W, channels), targets (B, classes) and each row's share in the loss (B,) or None."""
+
+    inputs: Floats
+    targets: Floats
+    weights: Floats | None
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
@@ -21,19 +31,22 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
     return max(1, rows // batch_size)
 
 
-def batches(subset: Subset, recipe: Recipe, epoch: int) -> Iterator[tuple[Floats, Floats]]:
-    """Yield the epoch's batches: network inputs (B, H, W, channels) and targets (B, classes).
+def batches(subset: Subset, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+    """Yield the epoch's batches, with the rows, repetitions and weights that the recipe asks for.
 
     Order and changes depend on the recipe's seed and the epoch's number only.
     """
     rng = np.random.default_rng([recipe.seed, epoch])
-    size = recipe.training.batch_size
-    order = rng.permutation(len(subset))
-    all_targets = targets(subset, recipe.training.targets)
-    for step in range(steps_per_epoch(len(subset), size)):
-        rows = order[step * size : (step + 1) * size]
+    training = recipe.training
+    order = epoch_rows(subset.labels, training.oversample, rng)
+    all_targets = targets(subset, training.targets)
+    weights = row_weights(subset.labels[order]) if training.class_weights == "inverse" else None
+    for step in range(steps_per_epoch(len(order), training.batch_size)):
+        part = slice(step * training.batch_size, (step + 1) * training.batch_size)
+        rows = order[part]
         pixels = augment(subset.pixels[rows], recipe.augmentation, rng)
-        yield to_floats(pixels, recipe.input), all_targets[rows]
+        inputs = to_floats(pixels, recipe.input)
+        yield Batch(inputs, all_targets[rows], None if weights is None else weights[part])
 
 
 def targets(subset: Subset, kind: str) -> Floats:

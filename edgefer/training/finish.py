@@ -12,8 +12,17 @@ from edgefer.datasets.scoring import scores
 from edgefer.metrics import Score
 from edgefer.spec import Step
 from edgefer.training.folder import State
-from edgefer.training.record import SCHEMA, Request, TrainRecord, installed_tools, write_record
+from edgefer.training.precision import in_float32
+from edgefer.training.record import (
+    SCHEMA,
+    AugmentedScore,
+    Request,
+    TrainRecord,
+    installed_tools,
+    write_record,
+)
 from edgefer.training.run import Run, Trained
+from edgefer.training.test_time import augmented_score
 
 
 def finish(run: Run, request: Request, state: State) -> Trained:
@@ -33,6 +42,7 @@ def finish(run: Run, request: Request, state: State) -> Trained:
         seconds=sum(epoch.seconds for epoch in state.history),
         backend=_backend(),
         tools=installed_tools(),
+        test_augmented=_augmented(backbone, run) if test else None,
     )
     path = run.folder.path / "model.keras"
     saved = save_backbone(backbone.after(_step(run, record)), path)
@@ -42,9 +52,8 @@ def finish(run: Run, request: Request, state: State) -> Trained:
 
 
 def _best(run: Run, state: State) -> Backbone:
-    """The network with the best epoch's weights, without optimizer."""
-    last = run.backbone.model
-    model = type(last).from_config(last.get_config())
+    """The network with the best epoch's weights, without optimizer, in full precision."""
+    model = in_float32(run.backbone.model)
     model.load_weights(run.folder.path / state.best)
     return replace(run.backbone, model=model)
 
@@ -52,6 +61,10 @@ def _best(run: Run, state: State) -> Backbone:
 def _scores(backbone: Backbone, run: Run, split: Split) -> tuple[Score, Score]:
     subset = run.dataset.split(split)
     return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
+
+
+def _augmented(backbone: Backbone, run: Run) -> AugmentedScore | None:
+    return augmented_score(backbone, run.dataset.split("test"), run.recipe.evaluation.tta)
 
 
 def _backend() -> str:

@@ -4,7 +4,7 @@
 ``request.json``        the recipe and the data, written first
 ``state.json``          finished epochs and the names of the two files below; replaced after each epoch
 ``epoch-NNN.keras``     network, optimizer and random state after the last finished epoch
-``best-NNN.weights.h5`` weights of the best epoch so far
+``best-NNN.weights.h5`` weights of the best epoch so far: the moving averages where the recipe asks for them
 ``history.csv``         the finished epochs, for people and plots
 ``model.keras``         the result, with its sidecar ``model.edgefer.json``
 ``train.json``          the record of what ran; written last
@@ -35,6 +35,17 @@ class State(Frozen, frozen=True):
     best: str = ""
     best_epoch: int = 0
     history: tuple[Epoch, ...] = ()
+
+    def after(self, epoch: Epoch) -> State:
+        """The state with one more finished epoch."""
+        history = (*self.history, epoch)
+        best = max(history, key=lambda one: one.validation_weighted_f1).number
+        return State(self.weights, f"epoch-{epoch.number:03d}.keras", best_file(best), best, history)
+
+
+def best_file(epoch: int) -> str:
+    """Name of the weights that were best when ``epoch`` was finished."""
+    return f"best-{epoch:03d}.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -82,11 +93,13 @@ class RunFolder:
         """A run was begun here and has not written its record."""
         return (self.path / "request.json").exists() and not (self.path / "train.json").exists()
 
+    def save_best(self, model: Any, epoch: int) -> None:
+        """Write the weights of a new best epoch, to be named by the next ``state``."""
+        model.save_weights(self.path / best_file(epoch))
+
     def save(self, model: Any, state: State) -> None:
-        """Write the checkpoint that ``state`` names, the weights of a new best epoch, then ``state``."""
+        """Write the checkpoint that ``state`` names, then ``state``."""
         model.save(self.path / state.checkpoint)
-        if state.best_epoch == len(state.history):
-            model.save_weights(self.path / state.best)
         write_record(self.path / "state.json", state)
         write_history(self.path / "history.csv", state.history)
         self._prune({state.checkpoint, state.best})

@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgefer.errors import WeightsUnavailableError
+from edgefer.backbones.base import Family
+from edgefer.backbones.families.heads import body_length
+from edgefer.errors import InputError, SettingError, WeightsUnavailableError
 from edgefer.recipe import Recipe, TrainingPart
 from edgefer.registry import discover, lookup
+from edgefer.training.precision import computing_in
 
 
 def build_network(recipe: Recipe, classes: int) -> tuple[Any, str]:
     """Build and compile the recipe's network.
 
-    Returns the ``keras.Model`` and, in words, what its weights are.
+    Returns the ``keras.Model`` and, in words, what its weights are. ``backbone.frozen`` counts the layers of the
+    network below its head as ``model.layers`` does, in topological order, the input layer first: 101 means
+    ``model.layers[:101]``. Batch normalisation among them keeps its running statistics and applies them.
 
     Raises:
-        InputError: an unknown family, bad options, or weights that do not fit.
+        SettingError: an unknown family, bad options, too long a frozen prefix, a network that cannot be built.
         WeightsUnavailableError: named weights cannot be had and the recipe does not allow random ones.
     """
     import keras
 
-    family = lookup(
-        "backbone family", recipe.backbone.family, discover("edgefer.backbones.families", "FAMILIES")
-    )
-    spec, chosen = recipe.input, recipe.backbone
-    shape = (spec.height, spec.width, spec.channels)
     keras.utils.set_random_seed(recipe.seed)
+    with computing_in(recipe.training.precision):
+        model, used, missing = _build(recipe, classes)
+        _check_frozen(model, recipe.backbone.frozen)
+        if used:
+            _freeze(model, recipe.backbone.frozen)
+        # In 16 bits probabilities do not sum to 1 closely enough.
+        model.layers[-1].dtype_policy = "float32"
+        _compile(model, recipe.training)
+    return model, _in_words(used, missing, recipe.backbone.frozen)
+
+
+def load_network(path: Path, training: TrainingPart) -> Any:
+    """Open a checkpoint of ``build_network``'s network with optimizer, averages and all.
+
+    Raises:
+        OSError, ValueError: Keras cannot read the file.
+    """
+    import keras
+
+    with computing_in(training.precision):
+        return keras.saving.load_model(path)
+
+
+def _build(recipe: Recipe, classes: int) -> tuple[Any, str | None, str]:
+    """The network, the weights it has (None: random ones) and why it lacks those that were asked for."""
+    family, chosen = _family(recipe.backbone.family), recipe.backbone
+    shape = (recipe.input.height, recipe.input.width, recipe.input.channels)
     weights = None if chosen.weights == "none" else chosen.weights
-    words = f"{weights} weights" if weights else "random weights"
     try:
-        model = family.build(shape, classes, weights, chosen.options)
+        return family.build(shape, classes, weights, chosen.options), weights, ""
     except WeightsUnavailableError as error:
         if chosen.weights_missing != "random":
             raise
-        model, words = family.build(shape, classes, None, chosen.options), f"random weights ({error.message})"
-    _compile(model, recipe.training)
-    return model, words
+        return family.build(shape, classes, None, chosen.options), None, error.message
+    except SettingError:
+        raise
+    except InputError as error:
+        raise SettingError(error.message, key="backbone", hint=error.hint) from error
+
+
+def _family(name: str) -> Family:
+    try:
+        family: Family = lookup("backbone family", name, discover("edgefer.backbones.families", "FAMILIES"))
+    except InputError as error:
+        raise SettingError(error.message, key="backbone.family", hint=error.hint) from error
+    return family
+
+
+def _check_frozen(model: Any, frozen: int) -> None:
+    if frozen > (length := body_length(model)):
+        raise SettingError(
+            f"frozen = {frozen}: {model.name} has {length} layers below its head",
+            key="backbone.frozen",
+            hint=f"choose 0 to {length}",
+        )
+
+
+def _freeze(model: Any, frozen: int) -> None:
+    for layer in model.layers[:frozen]:
+        layer.trainable = False
+
+
+def _in_words(weights: str | None, missing: str, frozen: int) -> str:
+    if weights:
+        return f"{weights} weights" + (f" ({frozen} layers frozen)" if frozen else "")
+    remarks = [f"frozen prefix of {frozen} layers trained too"] if frozen else []
+    remarks += [missing] if missing else []
+    return "random weights" + (f" ({'; '.join(remarks)})" if remarks else "")
 
 
 def reseed(model: Any, seed: int, epoch: int) -> None:
@@ -60,11 +119,14 @@ def _compile(model: Any, training: TrainingPart) -> None:
 def _optimizer(training: TrainingPart) -> Any:
     from keras import optimizers
 
-    rate = training.learning_rate
+    rate, nesterov = training.learning_rate, training.optimizer == "sgd-nesterov"
+    average = {"use_ema": True, "ema_momentum": training.ema} if training.ema else {}
+    decay = training.weight_decay
     match training.optimizer:
         case "adam":
-            return optimizers.Adam(rate)
+            return optimizers.Adam(rate, **average)
         case "adamw":
-            return optimizers.AdamW(rate, weight_decay=training.weight_decay)
-        case "sgd-nesterov":
-            return optimizers.SGD(rate, momentum=0.9, nesterov=True)
+            return optimizers.AdamW(rate, weight_decay=decay, **average)
+        case "sgd" | "sgd-nesterov":
+            momentum = training.momentum
+            return optimizers.SGD(rate, momentum, nesterov=nesterov, weight_decay=decay, **average)

@@ -16,7 +16,7 @@ from edgefer.metrics import Score
 from edgefer.recipe import Recipe
 from edgefer.spec import Frozen
 
-SCHEMA = 1
+SCHEMA = 2
 TOOLS = ("edgefer", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
@@ -34,13 +34,20 @@ class Epoch(Frozen, frozen=True):
 
 
 class DataUsed(Frozen, frozen=True):
-    """Which rows were used: their number and hash a split."""
+    """Which rows were used: their number and hash a split.
+
+    ``sets`` are those that were merged, ``absent`` the optional ones that were not there; ``relabelled`` counts
+    training rows whose label was corrected.
+    """
 
     name: str
     labels: str
     synthetic: bool
     rows: dict[str, int]
     sha256: dict[str, str]
+    sets: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    relabelled: int = 0
 
 
 class Request(Frozen, frozen=True):
@@ -51,13 +58,28 @@ class Request(Frozen, frozen=True):
     data: DataUsed
 
 
+class AugmentedScore(Frozen, frozen=True):
+    """The test split scored with test-time augmentation, ``tta`` as the recipe names it.
+
+    ``p`` is McNemar's for the answers with and without it being right equally often.
+    """
+
+    tta: str
+    test: Score
+    test_clean: Score
+    p: float
+
+
 class TrainRecord(Frozen, frozen=True):
     """What really ran. ``weights`` says in words what training started from.
 
     ``validation`` chose ``best_epoch``; ``test`` and ``test_clean`` (without the rows whose image also stands
     in the training split) were taken once, of that epoch; None where the data has no test split.
+    ``test_augmented`` is what the recipe's test-time augmentation makes of it, None where it asks for none.
 
-    Schema history: 1 — first version.
+    Schema history: 1 — first version. 2 — ``test_augmented``; which sets were merged; the recipe's settings for
+    merged sets, frozen layers, momentum, class weights, oversampling, averages, precision and evaluation. A record
+    of version 1 is read with their defaults, which are what it was made with.
     """
 
     schema: int
@@ -72,6 +94,7 @@ class TrainRecord(Frozen, frozen=True):
     seconds: float
     backend: str
     tools: dict[str, str]
+    test_augmented: AugmentedScore | None = None
 
 
 def data_used(dataset: Dataset) -> DataUsed:
@@ -82,6 +105,9 @@ def data_used(dataset: Dataset) -> DataUsed:
         synthetic=dataset.synthetic,
         rows={name: len(subset) for name, subset in dataset.splits.items()},
         sha256={name: subset.sha256 for name, subset in dataset.splits.items()},
+        sets=dataset.sets,
+        absent=dataset.absent,
+        relabelled=dataset.relabelled,
     )
 
 

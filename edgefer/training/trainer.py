@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,13 +18,15 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.datasets.base import Dataset
 from edgefer.datasets.scoring import scores
-from edgefer.errors import InputError, TrainingError
+from edgefer.errors import SettingError, TrainingError
 from edgefer.preprocessing import Floats, to_floats
-from edgefer.recipe import Recipe
+from edgefer.recipe import Recipe, TrainingPart
+from edgefer.training.averaging import ROWS, averaged_weights
 from edgefer.training.batches import batches, steps_per_epoch, targets
+from edgefer.training.drawing import rows_per_epoch
 from edgefer.training.finish import finish
 from edgefer.training.folder import RunFolder, State
-from edgefer.training.network import build_network, reseed
+from edgefer.training.network import build_network, load_network, reseed
 from edgefer.training.record import Epoch, Request, data_used
 from edgefer.training.run import Hooks, Run, Trained
 from edgefer.training.schedule import learning_rate
@@ -44,7 +48,8 @@ def train(
     ends. ``overrides`` are what was changed against the recipe's file, for the record.
 
     Raises:
-        InputError: the recipe cannot be built, the data does not fit it, or ``out`` is not as it must be.
+        SettingError: the network cannot be built as the recipe says, or the data does not fit it.
+        InputError: ``out`` is not as it must be.
         TrainingError: the loss is no number any more.
     """
     _check_fits(recipe, dataset)
@@ -59,7 +64,8 @@ def _check_fits(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse, before anything is built or written, data that the recipe cannot use."""
     source = dataset.labels.source
     if source != recipe.data.labels:
-        raise InputError(f"recipe {recipe.id} is for {recipe.data.labels} labels, the data has {source}")
+        message = f"recipe {recipe.id} is for {recipe.data.labels} labels, the data has {source}"
+        raise SettingError(message, key="data.labels")
     for name in ("train", "validation"):
         to_floats(dataset.split(name).pixels[:1], recipe.input)
 
@@ -76,45 +82,48 @@ def _open(
         state = State(weights=words)
         folder.begin(request)
     else:
-        model = _load(folder, state)
+        model = _load(folder, state, request.recipe.training)
     if state.weights.startswith("random weights ("):
         hooks.note(f"training starts from {state.weights}")
     backbone = Backbone(model, request.recipe.input, dataset.labels, (), request.recipe.id, sha256="")
     return Run(request.recipe, dataset, folder, hooks, backbone), state
 
 
-def _load(folder: RunFolder, state: State) -> Any:
-    import keras
-
+def _load(folder: RunFolder, state: State, training: TrainingPart) -> Any:
+    path = folder.path / state.checkpoint
     try:
-        return keras.saving.load_model(folder.path / state.checkpoint)
+        return load_network(path, training)
     except (OSError, ValueError) as error:
         raise TrainingError(
-            f"{folder.path / state.checkpoint} cannot be read ({error})",
-            hint="begin again with another --out",
+            f"{path} cannot be read ({error})", hint="begin again with another --out"
         ) from error
 
 
 def _next_state(run: Run, state: State, number: int) -> State:
-    """Train one more epoch and write it down."""
-    epoch = _train_epoch(run, state.history, number)
-    history = (*state.history, epoch)
-    best = 1 + max(range(number), key=lambda index: history[index].validation_weighted_f1)
-    state = State(
-        weights=state.weights,
-        checkpoint=f"epoch-{number:03d}.keras",
-        best=f"best-{best:03d}.weights.h5",
-        best_epoch=best,
-        history=history,
-    )
+    """Train one more epoch, score it and write it down."""
+    started = time.perf_counter()
+    loss = _fit(run, state.history, number)
+    with _judged_weights(run, number):
+        epoch = _judge(run, number, loss, started)
+        state = state.after(epoch)
+        if state.best_epoch == number:
+            run.folder.save_best(run.backbone.model, number)
     run.folder.save(run.backbone.model, state)
     run.hooks.epoch(epoch)
     return state
 
 
-def _train_epoch(run: Run, history: tuple[Epoch, ...], number: int) -> Epoch:
-    started = time.perf_counter()
-    loss = _fit(run, history, number)
+def _judged_weights(run: Run, number: int) -> AbstractContextManager[None]:
+    """The weights that are evaluated and kept: the network's own or, with ``ema``, their moving average."""
+    if not run.recipe.training.ema:
+        return nullcontext()
+    count = max(1, ROWS // run.recipe.training.batch_size)
+    some = islice(batches(run.dataset.split("train"), run.recipe, number), count)
+    return averaged_weights(run.backbone.model, (batch.inputs for batch in some))
+
+
+def _judge(run: Run, number: int, loss: float, started: float) -> Epoch:
+    """Score the network on the validation split."""
     validation = run.dataset.split("validation")
     predicted = probabilities(run.backbone, validation.pixels)
     score, _ = scores(predicted.argmax(axis=1), validation, run.dataset.labels)
@@ -131,17 +140,17 @@ def _train_epoch(run: Run, history: tuple[Epoch, ...], number: int) -> Epoch:
 
 
 def _fit(run: Run, history: tuple[Epoch, ...], number: int) -> float:
-    """One pass over the training split; returns the mean loss."""
+    """One epoch on the training split; returns the mean loss."""
     training, subset = run.recipe.training, run.dataset.split("train")
-    steps = steps_per_epoch(len(subset), training.batch_size)
+    steps = steps_per_epoch(rows_per_epoch(subset.labels, training.oversample), training.batch_size)
     model = run.backbone.model
     reseed(model, run.recipe.seed, number)
     validation_losses = [epoch.validation_loss for epoch in history]
     losses = []
-    for step, (inputs, wanted) in enumerate(batches(subset, run.recipe, number), start=1):
+    for step, batch in enumerate(batches(subset, run.recipe, number), start=1):
         rate = learning_rate(training, number - 1 + step / steps, validation_losses)
         model.optimizer.learning_rate = rate
-        losses.append(float(model.train_on_batch(inputs, wanted)))
+        losses.append(float(model.train_on_batch(*batch)))
         if not math.isfinite(losses[-1]):
             raise _diverged(run, number, step)
         remark = f"epoch {number}/{training.epochs} loss {fmean(losses):.3f}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
 from edgefer.errors import InputError
-from edgefer.metrics import Score, mcnemar_p, rows_sha256, score
+from edgefer.metrics import Score, calibration_error, mcnemar_p, rows_sha256, score
 from edgefer.spec import LabelSet
 
 LABELS = LabelSet(source="test", names=("a", "b", "c", "d"))
@@ -133,3 +133,38 @@ def test_mcnemar_counts_only_the_rows_that_tell():
     assert mcnemar_p(first, second) == pytest.approx(2 / 1024)
     assert mcnemar_p(second, first) == mcnemar_p(first, second)
     assert mcnemar_p(first, first) == 1.0
+
+
+def test_macro_averages_equal_scikit_learns():
+    labels, predictions = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 0])
+    mine = score(labels, predictions, LABELS, rows="rows")
+    options = {"average": "macro", "labels": range(len(LABELS)), "zero_division": 0}
+    assert mine.macro_precision == pytest.approx(precision_score(labels, predictions, **options))
+    assert mine.macro_recall == pytest.approx(recall_score(labels, predictions, **options))
+
+
+def sure(*confidences: float) -> np.ndarray:
+    """Two-class probabilities that predict class 0 with these confidences."""
+    return np.array([(each, 1 - each) for each in confidences], np.float32)
+
+
+def test_calibration_error_of_a_worked_example():
+    # Bin (14/15, 1]: three rows at 0.95, two right, gap |2 - 2.85|; bin (8/15, 9/15]: one row at 0.58, right, gap 0.42.
+    probabilities, labels = sure(0.95, 0.95, 0.95, 0.58), np.array([0, 0, 1, 0])
+    assert calibration_error(probabilities, labels) == pytest.approx((0.85 + 0.42) / 4, abs=1e-6)
+
+
+def test_confidence_that_holds_is_calibrated_and_gaps_of_one_bin_cancel():
+    labels = np.array([0] * 3 + [1])
+    assert calibration_error(sure(0.75, 0.75, 0.75, 0.75), labels) == pytest.approx(0, abs=1e-6)
+    # One bin says nothing about which rows are right, as the definition has it.
+    assert calibration_error(sure(1.0, 1.0, 0.5, 0.5), labels, bins=1) == pytest.approx(0, abs=1e-6)
+
+
+def test_full_confidence_in_wrong_answers_is_the_largest_error():
+    assert calibration_error(sure(1.0, 1.0), np.array([1, 1])) == pytest.approx(1)
+
+
+def test_calibration_of_no_rows_is_refused():
+    with pytest.raises(InputError, match="no rows to score"):
+        calibration_error(sure()[:0].reshape(0, 2), np.array([], np.int64))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from training_samples import TINY_FAMILY, tiny_recipe
 
 from edgefer.errors import WeightsUnavailableError
 from edgefer.recipe_loading import load_recipe
@@ -36,11 +37,25 @@ def test_the_seed_decides_the_weights():
     assert not np.array_equal(kernel[0], kernel[2])
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd-nesterov", "SGD")])
-def test_optimizers(name: str, kind: str):
-    model, _ = network("backbone.options.alpha=0.35", f"training.optimizer={name}")
-    assert type(model.optimizer).__name__ == kind
-    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+@pytest.mark.parametrize(
+    ("name", "kind", "own"),
+    [
+        ("adam", "Adam", {}),
+        ("adamw", "AdamW", {"weight_decay": 0.02}),
+        ("sgd", "SGD", {"momentum": 0.8, "nesterov": False, "weight_decay": 0.02}),
+        ("sgd-nesterov", "SGD", {"momentum": 0.8, "nesterov": True, "weight_decay": 0.02}),
+    ],
+)
+def test_optimizers(name: str, kind: str, own: dict[str, object], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("edgefer.training.network.discover", lambda *_: {"tiny": TINY_FAMILY})
+    decay = ["training.weight_decay=0.02"] if "weight_decay" in own else []
+    recipe = tiny_recipe(f"training.optimizer={name}", "training.momentum=0.8", "training.ema=0.9", *decay)
+    optimizer = build_network(recipe, 9)[0].optimizer
+    assert type(optimizer).__name__ == kind
+    config = optimizer.get_config()
+    assert config["learning_rate"] == pytest.approx(1e-3)
+    assert (config["use_ema"], config["ema_momentum"]) == (True, 0.9)
+    assert own.items() <= config.items()
 
 
 def test_a_failed_download_is_a_typed_error(monkeypatch: pytest.MonkeyPatch):
