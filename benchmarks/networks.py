@@ -38,7 +38,10 @@ def main(name: str, out: Path) -> None:
     faces = load("synthetic", "ferplus-9").split("train")
     model = application(name)
     accuracy = _fit(model, to_floats(faces.pixels, spec), faces.soft)
-    config = {"network": name, "weights": f"random, {EPOCHS} epochs of synthetic faces, accuracy {accuracy:.2f}"}
+    config = {
+        "network": name,
+        "weights": f"random, {EPOCHS} epochs of synthetic faces, accuracy {accuracy:.2f}",
+    }
     made = Step(name="made", config=config)
     save_backbone(Backbone(model, spec, LABEL_SETS["ferplus-9"], (made,), name=out.stem, sha256=""), out)
     click.echo(config["weights"])
