@@ -2,7 +2,7 @@
 
     python benchmarks/conversion_cost.py --all
 
-Writes ``benchmarks/records/conversion-cost.json``. The networks are untrained (see ``networks.py``); data and
+Writes ``benchmarks/records/conversion-cost.json``. The networks are briefly trained (see ``networks.py``); data and
 calibration are the synthetic faces, parsed beforehand.
 """
 

@@ -45,7 +45,7 @@ class Cost(Frozen, frozen=True):
 
 
 class CostRecord(Frozen, frozen=True):
-    """All costs of one script, and the machine they were taken on.
+    """All costs of one script, and the machine they were taken on; ``remark`` says what was not as it should be.
 
     Schema history: 1 — first version.
     """
@@ -54,6 +54,7 @@ class CostRecord(Frozen, frozen=True):
     started: str
     environment: dict[str, object]
     costs: tuple[Cost, ...]
+    remark: str = ""
 
 
 class Ran(NamedTuple):

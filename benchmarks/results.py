@@ -177,7 +177,7 @@ def _costs(path: Path) -> str:
     rows = [_cost_row(cost, memory=memory) for cost in record.costs]
     more = ("peak memory, MB", "limit, MB", "verified") if memory else ()
     table = markdown_table((*columns, *more), rows)
-    return f"{machine(record.environment)}; {record.started[:10]}.\n\n{table}"
+    return f"{machine(record.environment)}; {record.started[:10]}. {record.remark}".strip() + f"\n\n{table}"
 
 
 def _cost_row(cost: Cost, *, memory: bool) -> tuple[str, ...]:

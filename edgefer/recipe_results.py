@@ -22,30 +22,21 @@ class Figures(Frozen, frozen=True):
 class Result(Frozen, frozen=True):
     """One training run of a recipe, its epoch chosen on validation.
 
-    ``settings`` are what was changed against the recipe's file, ``weights`` says in words what training started
-    from. ``clean`` leaves out the test rows whose image also stands in the training split. ``tta`` is the test
-    score with the recipe's test-time augmentation.
+    ``settings`` are what was changed against the recipe's file; ``how`` says in half a line what the figures were
+    obtained from. ``clean`` leaves out the test rows whose image also stands in the training split. ``tta`` is the
+    test score with the recipe's test-time augmentation.
     """
 
     recipe: str
     settings: tuple[str, ...]
-    weights: str
+    how: str
     data: str
-    epochs: int
-    best_epoch: int
     parameters: int
     seconds: float
-    backend: str
     validation: Figures
     test: Figures
     clean: Figures
     tta: Figures | None = None
-
-    @property
-    def how(self) -> str:
-        """How the figures were obtained, in half a line."""
-        changed = f", {len(self.settings)} settings changed" if self.settings else ""
-        return f"{self.weights}, {self.epochs} epochs{changed}"
 
 
 def comparable_metric(reported: Mapping[str, float]) -> str:

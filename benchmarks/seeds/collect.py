@@ -9,6 +9,7 @@ import msgspec
 from benchmarks.costs import RECORDS
 from edgefer.metrics import Score
 from edgefer.recipe_results import Figures, Result
+from edgefer.training.ensemble import EnsembleRecord
 from edgefer.training.record import TrainRecord
 
 FOLDERS = ("seeds/*.json", "s0-mobilenetv2/train.json")
@@ -17,7 +18,7 @@ FOLDERS = ("seeds/*.json", "s0-mobilenetv2/train.json")
 def collect(records: Path = RECORDS) -> tuple[Result, ...]:
     """All runs that were scored on a test split, sorted by recipe and settings."""
     files = sorted(file for pattern in FOLDERS for file in records.glob(pattern))
-    found = [_result(msgspec.json.decode(file.read_bytes(), type=TrainRecord)) for file in files]
+    found = [_read(file.read_bytes()) for file in files]
     return tuple(sorted(found, key=lambda result: (result.recipe, result.settings)))
 
 
@@ -26,23 +27,46 @@ def packed(results: tuple[Result, ...]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n"
 
 
-def _result(record: TrainRecord) -> Result:
+def _read(record: bytes) -> Result:
+    """An ensemble's record names its members."""
+    if "members" in msgspec.json.decode(record):
+        return _ensemble(msgspec.json.decode(record, type=EnsembleRecord))
+    return _single(msgspec.json.decode(record, type=TrainRecord))
+
+
+def _single(record: TrainRecord) -> Result:
+    head, colon, _ = record.weights.partition(": ")  # a failed download's address is of no interest
+    weights, changed = f"{head})" if colon else head, _changed(record.request.overrides)
+    how = f"{weights}, epoch {record.best_epoch} of {record.epochs}{changed}"
+    return _result(record, record.request.overrides, how)
+
+
+def _ensemble(record: EnsembleRecord) -> Result:
+    settings = (*record.request.overrides, *record.request.member_overrides)
+    epochs = sorted({member.epochs for member in record.members})
+    how = f"vote of {len(record.members)} networks, {'/'.join(map(str, epochs))} epochs each{_changed(settings)}"
+    return _result(record, settings, how)
+
+
+def _changed(settings: tuple[str, ...]) -> str:
+    return f", {len(settings)} settings changed" if settings else ""
+
+
+def _result(record: TrainRecord | EnsembleRecord, settings: tuple[str, ...], how: str) -> Result:
     assert record.test is not None
     assert record.test_clean is not None
-    head, colon, _ = record.weights.partition(": ")  # a failed download's address is of no interest
+    augmented = record.test_augmented
     return Result(
         recipe=record.request.recipe.id,
-        settings=record.request.overrides,
-        weights=f"{head})" if colon else head,
+        settings=settings,
+        how=how,
         data=record.request.data.name,
-        epochs=record.epochs,
-        best_epoch=record.best_epoch,
         parameters=record.parameters,
         seconds=round(record.seconds),
-        backend=record.backend,
         validation=_figures(record.validation),
         test=_figures(record.test),
         clean=_figures(record.test_clean),
+        tta=_figures(augmented.test) if augmented else None,
     )
 
 
