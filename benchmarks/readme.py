@@ -82,7 +82,13 @@ def _runs(recipe: Recipe | EnsembleRecipe) -> list[tuple[str, ...]]:
     if not runs:
         return [(*facts, reported_text, words.ABSENT, words.ABSENT, "not trained yet")]
     return [
-        (*facts, reported_text, words.f1(getattr(r.test, metric)), words.f1(getattr(r.clean, metric)), r.how)
+        (
+            *facts,
+            reported_text,
+            words.f1(getattr(r.test, metric)),
+            words.f1(getattr(r.clean, metric)),
+            r.told(metric),
+        )
         for r in runs
     ]
 

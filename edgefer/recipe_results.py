@@ -24,7 +24,7 @@ class Result(Frozen, frozen=True):
 
     ``settings`` are what was changed against the recipe's file; ``how`` says in half a line what the figures were
     obtained from. ``clean`` leaves out the test rows whose image also stands in the training split. ``tta`` is the
-    test score with the recipe's test-time augmentation.
+    test score with the recipe's test-time augmentation, ``sets`` that of each merged set's own test rows.
     """
 
     recipe: str
@@ -37,6 +37,16 @@ class Result(Frozen, frozen=True):
     test: Figures
     clean: Figures
     tta: Figures | None = None
+    sets: dict[str, Figures] = msgspec.field(default_factory=dict)
+
+    def told(self, metric: str) -> str:
+        """How the test figure was obtained, and what else was measured in ``metric``."""
+        others = {f"{name} alone": figures for name, figures in self.sets.items()}
+        if self.tta:
+            others["with test-time augmentation"] = self.tta
+        return "; ".join(
+            [self.how, *(f"{name} {getattr(each, metric):.4f}" for name, each in others.items())]
+        )
 
 
 def comparable_metric(reported: Mapping[str, float]) -> str:

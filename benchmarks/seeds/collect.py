@@ -56,6 +56,7 @@ def _result(record: TrainRecord | EnsembleRecord, settings: tuple[str, ...], how
     assert record.test is not None
     assert record.test_clean is not None
     augmented = record.test_augmented
+    sets = record.test_sets if isinstance(record, TrainRecord) else {}
     return Result(
         recipe=record.request.recipe.id,
         settings=settings,
@@ -67,6 +68,7 @@ def _result(record: TrainRecord | EnsembleRecord, settings: tuple[str, ...], how
         test=_figures(record.test),
         clean=_figures(record.test_clean),
         tta=_figures(augmented.test) if augmented else None,
+        sets={name: _figures(score) for name, score in sets.items()},
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.models import Said, open_model_alone
+from edgefer.cli.models import Said, open_model_alone, warn_of_trained_rows
 from edgefer.cli.options import data_options, model_options
 from edgefer.cli.recipe_data import data_part, load_part, recipe_options
 
@@ -86,8 +86,9 @@ def command(
     as_labelled = _as_labelled(stated.labels or ensemble.labels.source)
     trained_on = as_recipe or as_labelled
     data = _loader(stated.data, as_labelled if reference else trained_on)
-    if stated.range_:
-        for member in ensemble.members:
+    for member in ensemble.members:
+        warn_of_trained_rows(member, data(member.input))
+        if stated.range_:
             check_range(member, data(member.input))
     plan = Plan(data, part, tta, by_set, _loader(reference, trained_on) if reference else None)  # type: ignore[arg-type]  # click.Choice checked them
     steps = count()

@@ -42,7 +42,21 @@ def open_model(model: Path, said: Said) -> tuple[Backbone, Dataset | None]:
             f"{', '.join(dataset.labels.names)}",
             hint="give data with the same label set",
         )
+    warn_of_trained_rows(backbone, dataset)
     return backbone, dataset
+
+
+def warn_of_trained_rows(backbone: Backbone, dataset: Dataset) -> None:
+    """Say so where a backbone was most likely trained on the test rows it is about to be scored on."""
+    from edgefer.cli import console
+    from edgefer.datasets.scoring import may_have_been_trained_on
+
+    test = dataset.splits.get("test")
+    if test is not None and may_have_been_trained_on(backbone.lineage, test):
+        console.note(
+            f"{backbone.name} was trained on rows dealt anew, most likely on many of these test rows of "
+            f"{dataset.name}: its scores on them prove nothing ('edgefer evaluate --recipe ID' scores the kept ones)"
+        )
 
 
 def golden_faces(backbone: Backbone) -> Dataset:

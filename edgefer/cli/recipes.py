@@ -55,7 +55,7 @@ def _rows(recipe: Recipe | EnsembleRecipe, results: list[Result]) -> list[tuple[
     if not results:
         return [(*facts, "", "", "not trained yet")]
     return [
-        (*facts, _figure(getattr(each.test, metric)), _figure(getattr(each.clean, metric)), each.how)
+        (*facts, _figure(getattr(each.test, metric)), _figure(getattr(each.clean, metric)), each.told(metric))
         for each in results
     ]
 

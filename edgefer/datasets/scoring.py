@@ -9,7 +9,7 @@ import numpy.typing as npt
 from edgefer.datasets.base import Subset
 from edgefer.errors import InputError
 from edgefer.metrics import Score, score
-from edgefer.spec import LabelSet
+from edgefer.spec import LabelSet, Lineage
 
 
 def scores(predictions: npt.NDArray[Any], subset: Subset, labels: LabelSet) -> tuple[Score, Score]:
@@ -27,3 +27,14 @@ def scores(predictions: npt.NDArray[Any], subset: Subset, labels: LabelSet) -> t
     clean = subset.take(kept)
     full = score(subset.labels, predictions, labels, rows=subset.sha256)
     return full, score(clean.labels, predictions[kept], labels, rows=clean.sha256)
+
+
+def may_have_been_trained_on(lineage: Lineage, subset: Subset) -> bool:
+    """Whether a network's last training dealt its rows anew and did not keep just these test rows apart.
+
+    A data set's own test rows are no test for such a network: most of them were in its training split.
+    """
+    trained = [step.config for step in lineage if step.name == "train"]
+    if not trained or trained[-1].get("split") != "grouped":
+        return False
+    return subset.sha256 not in trained[-1]["rows_sha256"].values()

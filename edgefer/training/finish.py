@@ -43,6 +43,7 @@ def finish(run: Run, request: Request, state: State) -> Trained:
         backend=_backend(),
         tools=installed_tools(),
         test_augmented=_augmented(backbone, run) if test else None,
+        test_sets=_by_set(backbone, run) if test else {},
     )
     path = run.folder.path / "model.keras"
     saved = save_backbone(backbone.after(_step(run, record)), path)
@@ -55,12 +56,29 @@ def _best(run: Run, state: State) -> Backbone:
     """The network with the best epoch's weights, without optimizer, in full precision."""
     model = in_float32(run.backbone.model)
     model.load_weights(run.folder.path / state.best)
+    # A frozen prefix is this run's affair; who trains the kept network further decides anew.
+    for layer in model.layers:
+        layer.trainable = True
     return replace(run.backbone, model=model)
 
 
 def _scores(backbone: Backbone, run: Run, split: Split) -> tuple[Score, Score]:
     subset = run.dataset.split(split)
     return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
+
+
+def _by_set(backbone: Backbone, run: Run) -> dict[str, Score]:
+    """Test scores of each merged set's own rows; empty where nothing was merged."""
+    names = run.dataset.sets
+    if len(names) < 2:
+        return {}
+    test = run.dataset.split("test")
+    parts = {name: test.take(test.sources == number) for number, name in enumerate(names)}
+    return {
+        name: scores(probabilities(backbone, part.pixels).argmax(axis=1), part, backbone.labels)[0]
+        for name, part in parts.items()
+        if len(part)
+    }
 
 
 def _augmented(backbone: Backbone, run: Run) -> AugmentedScore | None:
@@ -81,6 +99,7 @@ def _step(run: Run, record: TrainRecord) -> Step:
         "epochs": record.epochs,
         "best_epoch": record.best_epoch,
         "data": run.dataset.name,
+        "split": run.recipe.data.split,
         "synthetic": run.dataset.synthetic,
         "rows_sha256": record.request.data.sha256,
     }

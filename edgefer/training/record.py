@@ -75,11 +75,12 @@ class TrainRecord(Frozen, frozen=True):
 
     ``validation`` chose ``best_epoch``; ``test`` and ``test_clean`` (without the rows whose image also stands
     in the training split) were taken once, of that epoch; None where the data has no test split.
-    ``test_augmented`` is what the recipe's test-time augmentation makes of it, None where it asks for none.
+    ``test_augmented`` is what the recipe's test-time augmentation makes of it, None where it asks for none;
+    ``test_sets`` scores each merged set's own test rows.
 
-    Schema history: 1 — first version. 2 — ``test_augmented``; which sets were merged; the recipe's settings for
-    merged sets, frozen layers, momentum, class weights, oversampling, averages, precision and evaluation. A record
-    of version 1 is read with their defaults, which are what it was made with.
+    Schema history: 1 — first version. 2 — ``test_augmented``, ``test_sets``; which sets were merged; the
+    recipe's settings for merged sets, frozen layers, momentum, class weights, oversampling, averages, precision and
+    evaluation. A record of version 1 is read with their defaults, which are what it was made with.
     """
 
     schema: int
@@ -95,6 +96,7 @@ class TrainRecord(Frozen, frozen=True):
     backend: str
     tools: dict[str, str]
     test_augmented: AugmentedScore | None = None
+    test_sets: dict[str, Score] = msgspec.field(default_factory=dict)
 
 
 def data_used(dataset: Dataset) -> DataUsed:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from edgefer.datasets.base import Subset
 from edgefer.datasets.labels import LABEL_SETS
+from edgefer.datasets.scoring import may_have_been_trained_on
 from edgefer.datasets.splitting import deal, group, subject
 from edgefer.datasets.votes import tally
+from edgefer.spec import Step
 
 ballots = st.integers(1, 12).flatmap(lambda n: arrays(np.int64, (n, 10), elements=st.integers(0, 10)))
 
@@ -64,3 +68,17 @@ def test_subjects_are_read_from_ck_and_jaffe_names() -> None:
     assert subject("S010_004_00000017.png") == "S010"
     assert subject("KA.AN1.39.tiff") == "KA"
     assert subject("portrait_12.png") is None
+
+
+@pytest.mark.parametrize(
+    ("split", "kept", "doubtful"),
+    [("grouped", False, True), ("grouped", True, False), ("files", False, False)],
+)
+def test_rows_dealt_anew_for_training_are_no_test_unless_they_are_the_kept_ones(split, kept, doubtful):
+    pixels = np.arange(4 * 9, dtype=np.uint8).reshape(4, 3, 3, 1)
+    rows = Subset(pixels, np.arange(4), np.eye(4, dtype=np.float32), np.zeros(4, np.bool_))
+    hashes = {"train": "other", "test": rows.sha256 if kept else "another"}
+    lineage = (Step(name="train", config={"split": split, "rows_sha256": hashes}), Step(name="pack"))
+
+    assert may_have_been_trained_on(lineage, rows) == doubtful
+    assert not may_have_been_trained_on((), rows)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from edgefer.cli.main import cli
 from edgefer.recipe_loading import load_recipe, recipe_ids
-from edgefer.recipe_results import Figures, comparable_metric, recipe_results
+from edgefer.recipe_results import Figures, Result, comparable_metric, recipe_results
 
 
 def answer(*words: str) -> str:
@@ -44,6 +44,27 @@ def test_recipes_are_compared_in_the_metric_that_their_source_reports():
     assert comparable_metric({}) == "weighted_f1"
     assert comparable_metric({"latency_s": 0.1, "macro_f1": 0.5}) == "macro_f1"
     assert "weighted_f1" in Figures.__struct_fields__
+
+
+def test_what_was_measured_beside_the_plain_test_score_is_told():
+    plain = Figures(n=10, accuracy=0.5, weighted_f1=0.4, macro_f1=0.3)
+    result = Result(
+        recipe="x",
+        settings=(),
+        how="random weights, epoch 1 of 2",
+        data="d",
+        parameters=1,
+        seconds=1.0,
+        validation=plain,
+        test=plain,
+        clean=plain,
+        tta=Figures(n=10, accuracy=0.6, weighted_f1=0.4, macro_f1=0.3),
+        sets={"fer2013": Figures(n=8, accuracy=0.45, weighted_f1=0.4, macro_f1=0.3)},
+    )
+
+    told = result.told("accuracy")
+
+    assert told == ("random weights, epoch 1 of 2; fer2013 alone 0.4500; with test-time augmentation 0.6000")
 
 
 def test_a_mistyped_recipe_is_answered_with_a_suggestion():
