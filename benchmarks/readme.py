@@ -70,7 +70,7 @@ def _recipes() -> str:
     """All recipes; one row a measured run, or one that says that there is none."""
     columns = ("recipe", "what", "metric", "reported", "ours", "without leaked rows", "how ours was obtained")
     rows = [row for name in recipe_ids() for row in _runs(load_recipe(name))]
-    return markdown_table(columns, rows)
+    return markdown_table(columns, rows, numbers=False)
 
 
 def _runs(recipe: Recipe | EnsembleRecipe) -> list[tuple[str, ...]]:
