@@ -23,6 +23,9 @@ from edgefer.recipe import PRESETS, EnsembleRecipe, Recipe
 from edgefer.registry import lookup, suggestion
 from edgefer.settings import explain, line_of
 
+# Bare words that are TOML values, not strings.
+_WORDS = ("true", "false", "inf", "nan")
+
 
 def recipe_ids() -> tuple[str, ...]:
     """Ids of the shipped recipes, sorted."""
@@ -32,7 +35,7 @@ def recipe_ids() -> tuple[str, ...]:
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe | EnsembleRecipe:
     """Read a shipped recipe by id, or a TOML file by path, and apply ``key.path=value`` overrides.
 
-    Values of overrides are TOML; a bare word is a string. A file with ``members`` is an ensemble.
+    Values of overrides are TOML; a bare word or path is a string. A file with ``members`` is an ensemble.
 
     Raises:
         InputError: no such recipe, no valid TOML, an unknown key, or a bad value.
@@ -127,7 +130,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _value(text: str, override: str) -> Any:
-    if re.fullmatch(r"[A-Za-z][\w./-]*", text) and text not in ("true", "false", "inf", "nan"):
+    if re.fullmatch(r"[A-Za-z][\w./-]*|(~|\.\.?)?/.+", text) and text not in _WORDS:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -132,7 +132,10 @@ def parse_range(text: str, channels: int) -> dict[str, Any]:
 
 
 class Cost(Frozen, frozen=True):
-    """Size of a network. ``macs``: multiply-accumulates of convolutions and dense layers for one image."""
+    """Size of a network.
+
+    ``macs``: multiply-accumulates of convolutions, dense layers and attention for one image.
+    """
 
     parameters: int
     macs: int

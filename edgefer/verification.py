@@ -32,7 +32,7 @@ TOLERANCES: dict[str, Tolerance] = {
     "fp32": Tolerance(max_abs=1e-4, row_mean=1e-4, top1=1.0),
     # 11 significant bits (5e-4 relative) in weights, and in activations too in ONNX and Core ML: over a hundred layers
     # a few parts in a thousand on average, some ten times that in the worst row.
-    "fp16": Tolerance(max_abs=0.05, row_mean=0.01, top1=0.93),
+    "fp16": Tolerance(max_abs=0.03, row_mean=0.01, top1=0.93),
     # int8 weights cost most of what int8 costs; int16 activations add next to nothing.
     "int16x8": Tolerance(max_abs=1.0, row_mean=0.12, top1=0.8),
     # 8-bit weights and activations: a step is 1/256 of a tensor's range and errors add up over layers, so that a row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,8 @@ def cost_of(model: Any) -> Cost:
 def _macs(layer: Any, inputs: Any, output: Any) -> int:
     import keras
 
+    if isinstance(layer, (keras.layers.Attention, keras.layers.EinsumDense)):
+        return _matmul_macs(layer, inputs, output)
     if isinstance(layer, keras.layers.Dense):
         return int(layer.kernel.shape[0] * layer.kernel.shape[1] * _pixels(output))
     if isinstance(layer, keras.layers.SeparableConv2D):
@@ -67,6 +70,21 @@ def _macs(layer: Any, inputs: Any, output: Any) -> int:
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
         return int(_size(layer.kernel) * _pixels(output))
     return 0
+
+
+def _matmul_macs(layer: Any, inputs: Any, output: Any) -> int:
+    """Scores and weighted sums of dot-product attention; or one einsum of a tensor with a kernel."""
+    import keras
+
+    if isinstance(layer, keras.layers.Attention):
+        query, value = inputs[0].shape, inputs[1].shape
+        return int(query[1] * value[1] * (query[2] + value[2]))
+    # Each output value sums over the input's axes that the output has no more.
+    left, result = layer.equation.replace("...", "").split("->")
+    factor, kernel = left.split(",")
+    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
+    summed = [sizes[axis] for axis in kernel if axis in factor and axis not in result]
+    return math.prod((*output.shape[1:], *summed))
 
 
 def _size(weight: Any) -> int:

@@ -159,12 +159,18 @@ def _applied(value: Any) -> Any:
 
 
 def _carried_out(pending: Pending) -> Any:
+    """The map as a 1x1 convolution.
+
+    Of a concatenation and a sum TFLite's quantizer makes one scale for the pixels before and the values after it.
+    """
     import keras
 
-    channels = pending.pixels
-    if pending.source != tuple(range(channels.shape[-1])):
-        channels = keras.ops.concatenate([channels[..., c : c + 1] for c in pending.source], axis=-1)
-    mapped = keras.layers.Rescaling(pending.scale.tolist(), pending.offset.tolist())(channels)
+    pixels, count = pending.pixels, len(pending.source)
+    convolution = keras.layers.Conv2D(count, 1)
+    mapped = convolution(pixels)
+    kernel = np.zeros((1, 1, pixels.shape[-1], count), np.float32)
+    kernel[0, 0, pending.source, range(count)] = pending.scale
+    convolution.set_weights([kernel, pending.offset.astype(np.float32)])
     if any(any(side) for side in pending.padding):
         mapped = keras.layers.ZeroPadding2D(pending.padding)(mapped)
     return mapped

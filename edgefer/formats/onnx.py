@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,8 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
 
     if calibration is None:
         raise ConversionError("this format needs calibration images")
-    prepared, payload = export.scratch / "prepared.onnx", export.scratch / "int8.onnx"
+    prepared, payload = _prepared(export), export.scratch / "int8.onnx"
     with quiet_native():
-        q.shape_inference.quant_pre_process(str(_float_graph(export)), str(prepared))
         q.quantize_static(
             str(prepared),
             str(payload),
@@ -47,6 +47,23 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
             activation_type=q.QuantType.QInt8,
         )
     return Converted(payload, _io(export))
+
+
+def _prepared(export: Export) -> Path:
+    """The float32 file, simplified and with the shape of every tensor, as the quantizer wants it."""
+    from onnxruntime.quantization import shape_inference
+
+    graph, prepared = _float_graph(export).resolve(), (export.scratch / "prepared.onnx").resolve()
+    try:
+        # It leaves scratch files in the current folder, above all when it fails.
+        with quiet_native(), chdir(export.scratch):
+            shape_inference.quant_pre_process(str(graph), str(prepared))
+    except Exception as error:  # it raises bare Exceptions and assertions alike
+        raise ConversionError(
+            f"onnx-int8: ONNX Runtime cannot infer the network's shapes ({first_line(error)})",
+            hint="try onnx-fp32 or onnx-fp16",
+        ) from error
+    return prepared
 
 
 class _Feeds:

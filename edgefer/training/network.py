@@ -56,7 +56,7 @@ def _build(recipe: Recipe, classes: int) -> tuple[Any, str | None, str]:
     """The network, the weights it has (None: random ones) and why it lacks those that were asked for."""
     family, chosen = _family(recipe.backbone.family), recipe.backbone
     shape = (recipe.input.height, recipe.input.width, recipe.input.channels)
-    weights = None if chosen.weights == "none" else chosen.weights
+    weights = None if chosen.weights == "none" else _expanded(chosen.weights)
     try:
         return family.build(shape, classes, weights, chosen.options), weights, ""
     except WeightsUnavailableError as error:
@@ -67,6 +67,11 @@ def _build(recipe: Recipe, classes: int) -> tuple[Any, str | None, str]:
         raise
     except InputError as error:
         raise SettingError(error.message, key="backbone", hint=error.hint) from error
+
+
+def _expanded(weights: str) -> str:
+    """A shell leaves the tilde of ``--set backbone.weights=~/file`` as it is."""
+    return str(Path(weights).expanduser()) if weights.startswith("~") else weights
 
 
 def _family(name: str) -> Family:

@@ -182,6 +182,25 @@ def test_macs_are_counted_by_hand():
     assert cost.parameters == (27 + 3) + (9 + 3)
 
 
+def test_macs_of_attention_are_those_of_its_two_products():
+    from edgefer.backbones.graph import cost_of
+
+    tokens = keras.Input((9, 4))
+    keys = keras.layers.EinsumDense("btd,de->bte", (9, 6))(tokens)
+    # Query, value, key: 9 tokens of 6, 4 and 6 numbers.
+    attended = keras.layers.Attention()([keys, tokens, keys])
+    cost = cost_of(keras.Model(tokens, attended))
+    assert cost.macs == 9 * 4 * 6 + 9 * 9 * 6 + 9 * 9 * 4
+
+
+def test_macs_of_an_einsum_over_rows():
+    from edgefer.backbones.graph import cost_of
+
+    image = keras.Input((8, 5, 2))
+    resized = keras.layers.EinsumDense("bhwc,hH->bHwc", (3, 5, 2))(image)
+    assert cost_of(keras.Model(image, resized)).macs == 3 * 5 * 2 * 8
+
+
 def test_another_range_that_scores_clearly_better_stops_the_command():
     from dataclasses import replace
 

@@ -118,6 +118,11 @@ def test_settings_override_the_file():
     assert recipe.augmentation == PRESETS["weak"]
 
 
+@pytest.mark.parametrize("path", ["/some folder/w.h5", "./w.h5", "../w.h5", "~/w-1.h5", "weights/w.h5"])
+def test_a_path_needs_no_quotes(path: str):
+    assert load_recipe("s1-resnet50", [f"backbone.weights={path}"]).backbone.weights == path
+
+
 @pytest.mark.parametrize(
     ("setting", "schedule"),
     [

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_samples import tiny_recipe
+from training_samples import tiny_dataset, tiny_recipe
 
 from edgefer.backbones.base import Family
 from edgefer.errors import SettingError, WeightsUnavailableError
 from edgefer.training.network import build_network, load_network
+from edgefer.training.trainer import train
 
 
 def build_layered(
@@ -73,6 +74,14 @@ def test_a_resumed_run_leaves_the_same_layers_frozen(tmp_path: Path):
     resumed = load_network(tmp_path / "epoch.keras", tiny_recipe().training)
     assert trained(resumed) == {"conv2", "norm2", "dense_1", "probabilities"}
     assert resumed.count_params() == model.count_params()
+
+
+def test_the_kept_network_can_be_trained_further_as_a_whole(tmp_path: Path):
+    import keras
+
+    backbone = "backbone={family='layered', weights='given', frozen=3, options={}}"
+    kept = train(tiny_recipe(backbone, "training.epochs=1"), tiny_dataset(), tmp_path / "run").path
+    assert all(layer.trainable for layer in keras.saving.load_model(kept).layers)
 
 
 def test_all_below_the_head_can_be_frozen():

@@ -1,10 +1,10 @@
 """S4's EmoNet, which the document uses to check that its merged set is consistent.
 
 The document shows it as a picture only, "based on" Duncan, Shine and English, "Facial Emotion Recognition in Real
-Time" (2016). That work retrains VGG-S, the CNN-S of Chatfield et al. 2014 ("Return of the Devil in the Details"), so
-this is that network: five convolutions and two layers of 4096. Chosen here: batch normalisation in place of local
-response normalisation, for training from scratch, and padding that keeps the borders, for 64x64 instead of 224x224
-pixels.
+Time" (2016). As we read that work, which the document does not confirm, it retrains VGG-S, the CNN-S of Chatfield et
+al. 2014 ("Return of the Devil in the Details"): so this is that network, five convolutions and two layers of 4096.
+Chosen here: batch normalisation in place of local response normalisation, for training from scratch, and padding that
+keeps the borders, for 64x64 instead of 224x224 pixels.
 """
 
 from __future__ import annotations
