@@ -15,7 +15,6 @@ from edgefer.cli import console
 from edgefer.cli.models import Said, image_shape, open_model_alone
 from edgefer.cli.options import data_options, model_options
 from edgefer.cli.recipe_data import data_part, load_part, recipe_options
-from edgefer.errors import InputError
 
 if TYPE_CHECKING:
     from edgefer.backbones.base import Backbone
@@ -73,12 +72,7 @@ def clean(
     # A CSV of changes starts from the labels in the files, whatever an earlier one made of them.
     part = msgspec.structs.replace(part, relabel="")
     dataset = load_part(stated.data, part, recipe, settings, **image_shape(backbone))
-    if backbone.labels.names != dataset.labels.names:
-        raise InputError(
-            f"{model}: its classes are {', '.join(backbone.labels.names)}; {dataset.name} has "
-            f"{', '.join(dataset.labels.names)}",
-            hint="give data with the same label set",
-        )
+    dataset.require_classes(backbone.labels.names, str(model))
     found = find(dataset, _answers(backbone, dataset), threshold)
     write_changes(out, found.changes)
     if as_json:

@@ -36,12 +36,7 @@ def open_model(model: Path, said: Said) -> tuple[Backbone, Dataset | None]:
         return backbone, None
     labels = said.labels or backbone.labels.source
     dataset = load(said.data, labels, **image_shape(backbone))
-    if backbone.labels.names != dataset.labels.names:
-        raise InputError(
-            f"{model}: its classes are {', '.join(backbone.labels.names)}; {dataset.name} has "
-            f"{', '.join(dataset.labels.names)}",
-            hint="give data with the same label set",
-        )
+    dataset.require_classes(backbone.labels.names, str(model))
     warn_of_trained_rows(backbone, dataset)
     return backbone, dataset
 

@@ -119,6 +119,14 @@ class Dataset:
             raise InputError(f"{self.name} has no {name} rows", hint=f"it has: {', '.join(self.splits)}")
         return self.splits[name]
 
+    def require_classes(self, names: tuple[str, ...], model: str) -> None:
+        """Raise ``InputError`` unless the classes, in order, are those (``names``) of ``model``."""
+        if names != self.labels.names:
+            raise InputError(
+                f"{model}: its classes are {', '.join(names)}; {self.name} has {', '.join(self.labels.names)}",
+                hint="give data with the same label set",
+            )
+
 
 @dataclass(frozen=True)
 class Parsed:

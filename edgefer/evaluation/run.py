@@ -11,7 +11,6 @@ import edgefer
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.ensemble import Ensemble, soft_vote
 from edgefer.datasets.base import Dataset, Subset
-from edgefer.errors import InputError
 from edgefer.evaluation.drift import compare, reference_of
 from edgefer.evaluation.findings import findings
 from edgefer.evaluation.judging import Reply, gain, judge
@@ -85,12 +84,7 @@ def _loaded(ensemble: Ensemble, load: Load) -> Dataset:
         InputError: its classes are not the models'.
     """
     dataset = load(ensemble.members[0].input)
-    if dataset.labels.names != ensemble.labels.names:
-        raise InputError(
-            f"{ensemble.members[0].name}: its classes are {', '.join(ensemble.labels.names)}; {dataset.name} has "
-            f"{', '.join(dataset.labels.names)}",
-            hint="give data with the same label set",
-        )
+    dataset.require_classes(ensemble.labels.names, ensemble.members[0].name)
     return dataset
 
 

@@ -13,7 +13,7 @@ from edgefer.backbones.base import Family
 from edgefer.backbones.families.adaptation import AdaptedOptions, adapted
 from edgefer.backbones.families.heads import with_head
 from edgefer.backbones.families.options import read_options
-from edgefer.backbones.families.weights import with_weights
+from edgefer.backbones.families.weights import application
 
 
 class Options(AdaptedOptions, frozen=True):
@@ -35,18 +35,10 @@ def build(
         InputError: an unknown or bad option, too small an input, weights that do not fit.
         WeightsUnavailableError: named weights cannot be fetched.
     """
-    import keras
-
     name = f"efficientnetv2{size.lower()}"
     chosen = read_options(name, options, Options)
-    network = getattr(keras.applications, f"EfficientNetV2{size}")
-
-    def application(source: str | None) -> Any:
-        return network(
-            input_shape=input_shape, include_top=False, weights=source, include_preprocessing=False
-        )
-
-    body = adapted(with_weights(application, weights), chosen, stem="stem_conv")
+    body = application(f"EfficientNetV2{size}", input_shape, weights, include_preprocessing=False)
+    body = adapted(body, chosen, stem="stem_conv")
     return with_head(body, classes, chosen, name)
 
 

@@ -8,7 +8,7 @@ from edgefer.backbones.base import Family
 from edgefer.backbones.families.adaptation import AdaptedOptions, adapted
 from edgefer.backbones.families.heads import with_head
 from edgefer.backbones.families.options import read_options
-from edgefer.backbones.families.weights import with_weights
+from edgefer.backbones.families.weights import application
 
 
 class Options(AdaptedOptions, frozen=True):
@@ -32,16 +32,9 @@ def build(
         InputError: an unknown or bad option, too small an input, weights that do not fit.
         WeightsUnavailableError: named weights cannot be fetched.
     """
-    import keras
-
     chosen = read_options("mobilenetv2", options, Options)
-
-    def application(source: str | None) -> Any:
-        return keras.applications.MobileNetV2(
-            input_shape=input_shape, alpha=chosen.alpha, include_top=False, weights=source
-        )
-
-    body = adapted(with_weights(application, weights), chosen, stem="Conv1")
+    body = application("MobileNetV2", input_shape, weights, alpha=chosen.alpha)
+    body = adapted(body, chosen, stem="Conv1")
     return with_head(body, classes, chosen, "mobilenetv2")
 
 

@@ -13,7 +13,7 @@ from edgefer.backbones.base import Family
 from edgefer.backbones.families.adaptation import AdaptedOptions, adapted
 from edgefer.backbones.families.heads import with_head
 from edgefer.backbones.families.options import read_options
-from edgefer.backbones.families.weights import with_weights
+from edgefer.backbones.families.weights import application
 
 
 class Options(AdaptedOptions, frozen=True):
@@ -39,17 +39,10 @@ def build(
         InputError: an unknown or bad option, too small an input, weights that do not fit.
         WeightsUnavailableError: named weights cannot be fetched.
     """
-    import keras
-
     chosen = read_options(network.lower(), options, Options)
-
-    def application(source: str | None) -> Any:
-        return getattr(keras.applications, network)(
-            input_shape=input_shape, include_top=False, weights=source
-        )
-
     dropped = () if chosen.stem_pool else ("pool1_pad", "pool1_pool")
-    body = adapted(with_weights(application, weights), chosen, stem="conv1_conv", dropped=dropped)
+    body = application(network, input_shape, weights)
+    body = adapted(body, chosen, stem="conv1_conv", dropped=dropped)
     return with_head(body, classes, chosen, network.lower())
 
 

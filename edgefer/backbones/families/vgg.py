@@ -13,7 +13,7 @@ from edgefer.backbones.base import Family
 from edgefer.backbones.families.face_weights import FaceWeights, with_face_weights
 from edgefer.backbones.families.heads import HeadOptions, with_head
 from edgefer.backbones.families.options import read_options
-from edgefer.backbones.families.weights import with_weights
+from edgefer.backbones.families.weights import application
 
 # Convolutions and filters of VGG16's five blocks.
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -40,16 +40,8 @@ def build(
         InputError: an unknown or bad option, too small an input, weights that do not fit.
         WeightsUnavailableError: named weights cannot be fetched.
     """
-    import keras
-
     chosen = read_options(network.lower(), options, Options)
-
-    def application(source: str | None) -> Any:
-        return getattr(keras.applications, network)(
-            input_shape=input_shape, include_top=False, weights=source
-        )
-
-    body = with_weights(application, weights)
+    body = application(network, input_shape, weights)
     if weights is None:
         _initialize(body)
     return with_head(body, classes, chosen, network.lower())

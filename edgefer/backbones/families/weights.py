@@ -7,11 +7,22 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any
 
 from edgefer.errors import InputError, WeightsUnavailableError
 
 SECONDS_TO_CONNECT = 10.0
+
+
+def application(network: str, input_shape: tuple[int, int, int], weights: str | None, **options: Any) -> Any:
+    """The ``network`` of ``keras.applications`` (``MobileNetV2`` …) without its top; errors as ``with_weights``."""
+    import keras
+
+    build = partial(
+        getattr(keras.applications, network), input_shape=input_shape, include_top=False, **options
+    )
+    return with_weights(lambda source: build(weights=source), weights)
 
 
 def with_weights(build: Callable[[str | None], Any], weights: str | None) -> Any:
