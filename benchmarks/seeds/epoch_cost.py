@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from itertools import count, islice
 from statistics import median
-from typing import Any
 
 import click
 import msgspec
@@ -26,6 +25,7 @@ from edgefer.datasets.base import Subset
 from edgefer.recipe import Recipe
 from edgefer.recipe_loading import load_recipe, recipe_ids
 from edgefer.spec import Frozen
+from edgefer.training.batches import Batch, batches
 
 EPOCH_ROWS = 28_709
 LEAST_SECONDS, MOST_STEPS = 20.0, 20
@@ -109,8 +109,8 @@ def _measure(recipe: Recipe) -> EpochCost:
     model, _ = build_network(recipe, faces.soft.shape[1])
     seconds: list[float] = []
     begin = time.perf_counter()
-    for inputs, wanted in islice(_endless(faces, recipe), MOST_STEPS + 1):
-        model.train_on_batch(inputs, wanted)
+    for batch in islice(_endless(faces, recipe), MOST_STEPS + 1):
+        model.train_on_batch(*batch)
         end = time.perf_counter()
         seconds.append(end - begin)
         begin = end
@@ -130,10 +130,8 @@ def _measure(recipe: Recipe) -> EpochCost:
     )
 
 
-def _endless(faces: Subset, recipe: Recipe) -> Iterator[tuple[Any, Any]]:
+def _endless(faces: Subset, recipe: Recipe) -> Iterator[Batch]:
     """Batches of one epoch after the other."""
-    from edgefer.training.batches import batches
-
     for epoch in count(1):
         yield from batches(faces, recipe, epoch)
 
