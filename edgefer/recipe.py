@@ -171,6 +171,13 @@ STRONG = msgspec.structs.replace(WEAK, rotation=30.0, shift=0.1, zoom=0.1, shear
 PRESETS = {"none": Augmentation(), "weak": WEAK, "strong": STRONG}
 
 
+class Tuning(Frozen, frozen=True):
+    """How a network that is already trained is trained further, by a stage of compression."""
+
+    training: TrainingPart
+    augmentation: Augmentation = Augmentation()
+
+
 class EvaluationPart(Frozen, frozen=True):
     """How the trained network is scored beside its plain answers.
 

@@ -14,6 +14,9 @@ from hypothesis import settings
 settings.register_profile("edgefer", deadline=None)
 settings.load_profile("edgefer")
 
+# As edgefer.backbones.startup does for a command; tests that call the parts alone get the same kernels.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 # A shell's background job ignores Ctrl-C, and so would every command that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

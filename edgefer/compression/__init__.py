@@ -1,0 +1,1 @@
+"""Compression: stages that make a smaller or faster backbone of a backbone, one file a stage below ``stages``."""

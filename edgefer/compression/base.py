@@ -1,0 +1,64 @@
+"""What a stage is, and what it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgefer.backbones.base import Backbone
+from edgefer.datasets.base import Dataset
+from edgefer.preprocessing import Floats
+from edgefer.recipe import Tuning
+from edgefer.spec import Frozen
+
+# Network inputs (B, H, W, channels), targets (B, classes), each row's factor in the loss (B,) or None.
+Batch = tuple[Floats, Floats, Floats | None]
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to hear."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a stage works with.
+
+    ``dataset`` holds images at the backbone's input size. ``folder`` is the stage's own and outlives an
+    interruption: a stage begun again finds there what it wrote. ``tune(backbone, tuning, name)`` trains a Keras
+    backbone further in a folder ``name`` below it, resuming by itself, and returns the best epoch's; with
+    ``teacher`` that backbone's answers are learned from too. ``batches(tuning, epoch)`` yields the batches such
+    a training would see, ``epoch`` counting from 1. ``step(done, total,
+    remark)`` and ``note(sentence)`` are for the user.
+    """
+
+    dataset: Dataset
+    folder: Path
+    seed: int
+    tune: Callable[..., Backbone]
+    batches: Callable[[Tuning, int], Iterable[Batch]]
+    step: Callable[[float, float, str], None] = _ignore
+    note: Callable[[str], None] = _ignore
+
+
+@dataclass(frozen=True)
+class Result:
+    """The backbone a stage made, and what there is to say about it: JSON values, for the lineage."""
+
+    backbone: Backbone
+    findings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One way to compress.
+
+    ``options`` is the record its settings are read into. ``run(backbone, options, workshop)`` leaves the given
+    backbone as it is. ``not_after`` names stages that must not have run before, each with the reason.
+    """
+
+    id: str
+    options: type[Frozen]
+    run: Callable[[Backbone, Any, Workshop], Result]
+    not_after: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The stages a backbone can go through, one file each; found by walking this package."""
