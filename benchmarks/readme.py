@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import click
+import msgspec
 from click.testing import CliRunner
 
 from benchmarks.costs import ROOT
-from benchmarks.results import costs, markdown_table, results
+from benchmarks.results import NOT_YET, costs, markdown_table, results
 from benchmarks.seeds.collect import collect, packed
+from benchmarks.seeds.pair import PAIRS, Pair
 from edgefer.bench.target import targets
 from edgefer.cli.main import cli
 from edgefer.recipe import EnsembleRecipe, Recipe
@@ -93,11 +95,43 @@ def _runs(recipe: Recipe | EnsembleRecipe) -> list[tuple[str, ...]]:
     ]
 
 
+def _pairs() -> str:
+    """Two ways of answering on the same test rows, a row a committed comparison."""
+    files = sorted(PAIRS.glob("*.json"))
+    if not files:
+        return NOT_YET
+    columns = (
+        "what",
+        "test rows",
+        "first",
+        "second",
+        "gain, points of accuracy",
+        "McNemar's p",
+        "without leaked rows",
+    )
+    rows = [_pair(msgspec.json.decode(file.read_bytes(), type=Pair)) for file in files]
+    return markdown_table(columns, rows, numbers=False)
+
+
+def _pair(pair: Pair) -> tuple[str, ...]:
+    sides = (f"{side.words}: {side.accuracy:.4f}" for side in (pair.first, pair.second))
+    gain, clean = pair.gain, pair.gain_clean
+    return (
+        pair.what,
+        f"{pair.n:,} of {pair.data}",
+        *sides,
+        f"{gain.points:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})",
+        f"{gain.p:.2g}",
+        f"{clean.points:+.2f} ({clean.low:+.2f} to {clean.high:+.2f}) on {pair.n_clean:,}",
+    )
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "results-s0-mobilenetv2": partial(results, "s0-mobilenetv2"),
     "costs": costs,
     "targets": _targets,
     "recipes": _recipes,
+    "pairs": _pairs,
     "help": _help,
 }
 FILES = (ROOT / "README.md", ROOT / "docs" / "cli.md")

@@ -20,14 +20,16 @@ from edgefer.artifact import (
     write_artifact,
 )
 from edgefer.backbones.base import Backbone
-from edgefer.backbones.graph import cost_of
+from edgefer.backbones.merging import converted_cost
 from edgefer.datasets.base import Dataset
 from edgefer.embedding import payload_sha256
 from edgefer.errors import EdgeferError, InputError, MissingExtraError, VerificationError
 from edgefer.evidence import golden_of, measure_baseline
 from edgefer.files import replace, workspace
 from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype
+from edgefer.formats.calibration import Method
 from edgefer.formats.export import check_export, export_backbone
+from edgefer.formats.keeping import float_layers
 from edgefer.metrics import rows_sha256
 from edgefer.preprocessing import match_channels
 from edgefer.registry import discover, lookup
@@ -53,12 +55,18 @@ _TOOLS = (
 
 @dataclass(frozen=True)
 class Options:
-    """How to convert. ``calibration`` rows are drawn from the training split with ``seed``."""
+    """How to convert. ``calibration`` rows are drawn from the training split with ``seed``.
+
+    ``method`` sets activation ranges of int8 formats; ``keep_float`` are patterns of layer names that int8 formats
+    leave in float.
+    """
 
     mode: IOMode = "raw"
     io_dtype: IODtype = "uint8"
     calibration: int = 200
     seed: int = 0
+    method: Method = "minmax"
+    keep_float: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ def convert(
     advance(0, steps, "float baseline")
     baseline = measure_baseline(backbone, dataset) if dataset else None
     golden, info = golden_of(backbone, golden_source)
-    cost = cost_of(backbone.model) if backbone.trainable else None
+    cost = converted_cost(backbone.model) if backbone.trainable else None
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="edgefer-") as scratch:
         advance(1, steps, "export")
@@ -224,8 +232,19 @@ def _calibration(
         "seed": options.seed,
         "sampling": "class-balanced, training split",
         "sha256": rows_sha256(pixels, train.labels[rows]),
+        "method": options.method,
     }
-    return Calibration(pixels, config)
+    keep = _kept_float(backbone, options.keep_float)
+    return Calibration(pixels, config | ({"keep_float": list(keep)} if keep else {}), options.method, keep)
+
+
+def _kept_float(backbone: Backbone, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    if patterns and not backbone.trainable:
+        raise InputError(
+            f"{backbone.name}: a SavedModel has no layers to keep in float",
+            hint="convert the .keras or .h5 file, or leave out --keep-float",
+        )
+    return float_layers(backbone.model, patterns) if patterns else {}
 
 
 def _require_converters(formats: Sequence[Format]) -> None:

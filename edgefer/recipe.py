@@ -93,6 +93,29 @@ class Cosine(Frozen, frozen=True, tag="cosine", tag_field="kind"):
         _require(0 <= self.floor < 1, "floor must be in [0, 1)")
 
 
+class Distillation(Frozen, frozen=True):
+    """Learning from teachers' answers beside the targets: Hinton, Vinyals and Dean 2015.
+
+    ``teachers`` are files of Keras backbones with the recipe's classes; several of them vote. Their answers on an
+    image and its mirror image are averaged, once for all epochs. ``share`` is the teachers' part of the loss, in
+    which both sides' probabilities are softened by ``temperature``. ``hint`` weighs how far a linear map of the
+    network's features is from the teachers' (Romero et al. 2015, on the features before the last layer); 0 leaves
+    features alone.
+    """
+
+    teachers: tuple[str, ...]
+    temperature: float = 2.0
+    share: float = 0.5
+    hint: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(bool(self.teachers), "teachers must name at least one model file")
+        _require(len(set(self.teachers)) == len(self.teachers), "teachers name a model twice")
+        _require(self.temperature > 0, "temperature must be positive")
+        _require(0 < self.share <= 1, "share must be in (0, 1]")
+        _require(self.hint >= 0, "hint must not be negative")
+
+
 class TrainingPart(Frozen, frozen=True):
     """How the network is trained; the epoch with the best weighted validation F1 is the one that is kept.
 
@@ -103,7 +126,7 @@ class TrainingPart(Frozen, frozen=True):
     is drawn as often as if it had n_max^x * n^(1-x) rows, x = 0 being no change and 1 equal classes; the epoch
     becomes that much longer. ``ema`` is the decay of the weights' exponential moving average, which is what is
     evaluated and kept then; 0 keeps the weights themselves. ``precision`` is the arithmetic of the training, not
-    of the kept weights.
+    of the kept weights. ``distillation`` adds teachers' answers to what is learned.
     """
 
     epochs: int
@@ -119,6 +142,7 @@ class TrainingPart(Frozen, frozen=True):
     oversample: float = 0.0
     ema: float = 0.0
     precision: Literal["float32", "mixed-float16", "mixed-bfloat16"] = "float32"
+    distillation: Distillation | None = None
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs must be at least 1")
@@ -189,7 +213,10 @@ class EvaluationPart(Frozen, frozen=True):
 
 
 class Recipe(Frozen, frozen=True):
-    """Everything that decides a training run."""
+    """Everything that decides a training run, and the stages of compression the trained backbone is meant for.
+
+    Each of ``stages`` names its ``stage``; what else stands in it belongs to that stage (``edgefer compress``).
+    """
 
     id: str
     title: str
@@ -200,6 +227,7 @@ class Recipe(Frozen, frozen=True):
     training: TrainingPart
     augmentation: Augmentation = Augmentation()
     evaluation: EvaluationPart = EvaluationPart()
+    stages: tuple[dict[str, Any], ...] = ()
     seed: int = 7
 
 

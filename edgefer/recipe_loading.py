@@ -46,9 +46,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe | EnsembleRe
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name}: not valid TOML ({error})") from error
     for override in overrides:
-        _apply(raw, override)
+        apply_setting(raw, override)
     with naming_lines(name, overrides):
-        _expand_preset(raw)
+        expand_preset(raw)
         return _convert(raw)
 
 
@@ -114,7 +114,12 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error})") from error
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
+def apply_setting(raw: dict[str, Any], override: str) -> None:
+    """Put ``key.path=value`` into nested tables; the value is TOML, a bare word or path is a string.
+
+    Raises:
+        InputError: it cannot be read, or the path leads through a value.
+    """
     key, equals, value = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -138,7 +143,12 @@ def _value(text: str, override: str) -> Any:
         raise InputError(f"cannot read the value of {override!r}", hint="write it as in TOML") from None
 
 
-def _expand_preset(raw: dict[str, Any]) -> None:
+def expand_preset(raw: dict[str, Any]) -> None:
+    """Replace ``augmentation.preset`` in a table by what it stands for.
+
+    Raises:
+        SettingError: an unknown preset.
+    """
     table = raw.get("augmentation")
     if not isinstance(table, dict) or "preset" not in table:
         return

@@ -81,7 +81,7 @@ def _places(text: str) -> dict[str, int]:
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
-            table = header["table"]
+            table = _numbered(header["table"], seen)
             if header["brackets"] == "[[":
                 seen[table] += 1
                 table = f"{table}[{seen[table] - 1}]"
@@ -89,3 +89,9 @@ def _places(text: str) -> dict[str, int]:
         elif assignment := _ASSIGNMENT.match(line):
             places.setdefault(_dotted(table, assignment["name"]), number)
     return places
+
+
+def _numbered(table: str, seen: Counter[str]) -> str:
+    """A table inside the latest ``[[table]]`` around it, as ``table[n].inside``."""
+    outer, dot, inside = table.partition(".")
+    return f"{outer}[{seen[outer] - 1}].{inside}" if dot and seen[outer] else table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgefer.spec import Cost
 
@@ -100,3 +100,32 @@ def _pixels(tensor: Any) -> int:
     for dimension in tensor.shape[1:-1]:
         size *= dimension
     return size
+
+
+class Call(NamedTuple):
+    """One layer at work in a network: the symbolic tensors it takes and the one it makes."""
+
+    layer: Any
+    inputs: tuple[Any, ...]
+    output: Any
+
+
+def calls(model: Any) -> list[Call]:
+    """Every call of a layer in a Keras network with a fixed input size, in order, nested models opened."""
+    import keras
+
+    found: list[Call] = []
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        output = layer(*args, **kwargs)
+        given = keras.tree.flatten((args, kwargs))
+        found.append(Call(layer, tuple(v for v in given if isinstance(v, keras.KerasTensor)), output))
+        return output
+
+    replay(model, keras.KerasTensor(model.inputs[0].shape), call)
+    return found
+
+
+def consumers(of: Call, among: list[Call]) -> list[Call]:
+    """The calls that take what ``of`` makes; none of the network's last."""
+    return [call for call in among if any(tensor is of.output for tensor in call.inputs)]

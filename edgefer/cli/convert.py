@@ -53,6 +53,19 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration", default=200, show_default=True, help="Calibration images, drawn class-balanced."
 )
+@click.option(
+    "--calibration-method",
+    type=click.Choice(["minmax", "percentile", "mse", "entropy"]),
+    default="minmax",
+    show_default=True,
+    help="How int8 activation ranges are set: all that was seen, or outliers cut off by one of three rules.",
+)
+@click.option(
+    "--keep-float",
+    metavar="LAYER[,LAYER…]",
+    default="",
+    help="Layers that int8 files leave in float; * and ? match parts of names. 'edgefer sensitivity' ranks them.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the calibration sample.")
 @console.json_option
 def command(
@@ -63,6 +76,8 @@ def command(
     mode: str,
     io_dtype: str,
     calibration: int,
+    calibration_method: str,
+    keep_float: str,
     seed: int,
     as_json: bool,
     **said: Any,
@@ -81,7 +96,8 @@ def command(
         console.note("no data given: golden images are synthetic faces, the artifacts carry no F1 baseline")
     if name:
         backbone = replace(backbone, name=name)
-    options = Options(mode, io_dtype, calibration, seed)  # type: ignore[arg-type]  # click.Choice checked them
+    layers = tuple(part.strip() for part in keep_float.split(",") if part.strip())
+    options = Options(mode, io_dtype, calibration, seed, calibration_method, layers)  # type: ignore[arg-type]  # click.Choice checked them
     with console.progress("convert") as advance:
         outcomes = convert(
             backbone, chosen, dataset, dataset or golden_faces(backbone), out, options, advance

@@ -65,7 +65,7 @@ def _artifact_facts(path: Path) -> dict[str, Any]:
 
 
 def _model_facts(path: Path, said: Said) -> dict[str, Any]:
-    from edgefer.backbones.graph import cost_of
+    from edgefer.backbones.merging import converted_cost
 
     backbone = open_model_alone(path, said)
     layers = (
@@ -74,7 +74,7 @@ def _model_facts(path: Path, said: Said) -> dict[str, Any]:
     return {
         "name": backbone.name,
         "sha256": backbone.sha256,
-        "cost": cost_of(backbone.model) if backbone.trainable else None,
+        "cost": converted_cost(backbone.model) if backbone.trainable else None,
         "input": backbone.input,
         "labels": backbone.labels,
         "layers": {kind: layers.count(kind) for kind in sorted(set(layers))},

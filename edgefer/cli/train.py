@@ -64,6 +64,7 @@ def command(
     folder = out or Path("runs") / chosen.id
     try:
         with naming_lines(recipe, overrides):
+            _check_stages(chosen)
             trained = _train(chosen, _load_data(chosen, data), folder, resume, overrides)
     except KeyboardInterrupt:
         _say_how_to_resume(folder)
@@ -72,6 +73,16 @@ def command(
         console.print_json(trained.record)
     else:
         _show(trained)
+    if chosen.stages:
+        console.note(f"the recipe's stages come next: edgefer compress {trained.path} --recipe {recipe}")
+
+
+def _check_stages(recipe: Recipe) -> None:
+    """A mistake in the stages that follow is found before hours of training."""
+    from edgefer.compression.planning import read_plan
+
+    if recipe.stages:
+        read_plan(recipe.stages)
 
 
 def _load_data(recipe: Recipe, data: str | None) -> Dataset:

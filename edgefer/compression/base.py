@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from edgefer.backbones.base import Backbone
 from edgefer.datasets.base import Dataset
 from edgefer.preprocessing import Floats
-from edgefer.recipe import Tuning
+from edgefer.recipe import TrainingPart, Tuning
 from edgefer.spec import Frozen
 
 # Network inputs (B, H, W, channels), targets (B, classes), each row's factor in the loss (B,) or None.
@@ -28,16 +28,21 @@ class Workshop:
     ``dataset`` holds images at the backbone's input size. ``folder`` is the stage's own and outlives an
     interruption: a stage begun again finds there what it wrote. ``tune(backbone, tuning, name)`` trains a Keras
     backbone further in a folder ``name`` below it, resuming by itself, and returns the best epoch's; with
-    ``teacher`` that backbone's answers are learned from too. ``batches(tuning, epoch)`` yields the batches such
-    a training would see, ``epoch`` counting from 1. ``step(done, total,
-    remark)`` and ``note(sentence)`` are for the user.
+    ``teacher`` that backbone's answers are learned from too. ``student(part, input, tuning, name, teachers)``
+    trains a new network in the same way, on the answers of ``teachers``. ``batches(tuning, epoch)``
+    yields the batches such a training would see, ``epoch`` counting from 1; ``steps(tuning)`` is how many these
+    are. ``rate(training, position, validation_losses)`` is the learning rate at a position in epochs. ``step(done,
+    total, remark)`` and ``note(sentence)`` are for the user.
     """
 
     dataset: Dataset
     folder: Path
     seed: int
     tune: Callable[..., Backbone]
+    student: Callable[..., Backbone]
     batches: Callable[[Tuning, int], Iterable[Batch]]
+    steps: Callable[[Tuning], int]
+    rate: Callable[[TrainingPart, float, Sequence[float]], float]
     step: Callable[[float, float, str], None] = _ignore
     note: Callable[[str], None] = _ignore
 
@@ -55,10 +60,12 @@ class Stage:
     """One way to compress.
 
     ``options`` is the record its settings are read into. ``run(backbone, options, workshop)`` leaves the given
-    backbone as it is. ``not_after`` names stages that must not have run before, each with the reason.
+    backbone as it is. ``not_after`` names stages that must not have run before, each with the reason; ``final`` is
+    the reason why no stage may follow this one, empty where some may.
     """
 
     id: str
     options: type[Frozen]
     run: Callable[[Backbone, Any, Workshop], Result]
     not_after: Mapping[str, str] = field(default_factory=dict)
+    final: str = ""

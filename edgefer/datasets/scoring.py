@@ -30,11 +30,10 @@ def scores(predictions: npt.NDArray[Any], subset: Subset, labels: LabelSet) -> t
 
 
 def may_have_been_trained_on(lineage: Lineage, subset: Subset) -> bool:
-    """Whether a network's last training dealt its rows anew and did not keep just these test rows apart.
+    """Whether a training of the network dealt its rows anew and did not keep just these test rows apart.
 
     A data set's own test rows are no test for such a network: most of them were in its training split.
     """
     trained = [step.config for step in lineage if step.name == "train"]
-    if not trained or trained[-1].get("split") != "grouped":
-        return False
-    return subset.sha256 not in trained[-1]["rows_sha256"].values()
+    dealt = [config for config in trained if config.get("split") == "grouped"]
+    return any(subset.sha256 not in config["rows_sha256"].values() for config in dealt)

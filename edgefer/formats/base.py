@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from edgefer.artifact import SUFFIXES, Container, IOMode, IOSpec
+from edgefer.formats.calibration import Method
 from edgefer.preprocessing import Floats, Pixels, to_floats
 from edgefer.spec import InputSpec, LabelSet
 
@@ -53,10 +54,21 @@ class Converted(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """uint8 images (N, H, W, pixel channels) from the training split, how they were drawn, and their hash."""
+    """uint8 images (N, H, W, pixel channels) from the training split, how they were drawn, and their hash.
+
+    ``method`` sets the ranges of activations. ``keep_float`` are patterns of layers that are not quantized,
+    each with the names their operations may go by in a converted file (``keeping.float_layers`` finds them).
+    """
 
     pixels: Pixels
     config: Mapping[str, Any]
+    method: Method = "minmax"
+    keep_float: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a converter's own min-max calibration of the whole network does."""
+        return self.method == "minmax" and not self.keep_float
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgefer.artifact import IOMode
 from edgefer.backbones.base import Backbone
+from edgefer.backbones.merging import merged
 from edgefer.errors import ConversionError, InputError
 from edgefer.formats.base import Export, first_line
 from edgefer.formats.folding import raw_model
@@ -86,8 +87,9 @@ def _function(backbone: Backbone, mode: IOMode) -> tuple[Any, Any, bool]:
     if not backbone.trainable:
         return _savedmodel_function(backbone, mode)
     if mode == "float":
-        return (lambda image: backbone.model(image, training=False)), backbone.model, False
-    raw = raw_model(backbone.model, backbone.input)
+        model = merged(backbone.model)
+        return (lambda image: model(image, training=False)), model, False
+    raw = raw_model(merged(backbone.model), backbone.input)
     return (lambda image: raw.model(image, training=False)), raw.model, raw.folded
 
 

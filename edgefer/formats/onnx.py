@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
+from edgefer.formats.calibration import ranges
+from edgefer.formats.keeping import kept
 from edgefer.quieting import quiet_native
 
 OPSET = 17  # the newest that every runtime release of the last years reads and tf2onnx writes
@@ -30,23 +35,70 @@ def _fp16(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) 
 
 
 def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
-    """Static quantization: QuantizeLinear/DequantizeLinear pairs, int8 weights per output channel, int8 activations."""
+    """Static quantization: QuantizeLinear/DequantizeLinear pairs, weights per output channel, all int8."""
     from onnxruntime import quantization as q
 
     if calibration is None:
         raise ConversionError("this format needs calibration images")
     prepared, payload = _prepared(export), export.scratch / "int8.onnx"
     with quiet_native():
+        cache = None if calibration.method == "minmax" else _ranges_file(prepared, export, calibration)
         q.quantize_static(
             str(prepared),
             str(payload),
             _Feeds(export, calibration),
             quant_format=q.QuantFormat.QDQ,
             per_channel=True,
+            # x86 without VNNI adds two products in 16 bits, which saturate; weights of 7 bits leave them room.
+            reduce_range=True,
             weight_type=q.QuantType.QInt8,
             activation_type=q.QuantType.QInt8,
+            nodes_to_exclude=_nodes_kept_float(prepared, calibration),
+            calibration_cache_path=cache,
         )
     return Converted(payload, _io(export))
+
+
+def _ranges_file(prepared: Path, export: Export, calibration: Calibration) -> Path:
+    """The chosen ranges of all float tensors, in the form of ONNX Runtime's cache of its own calibration.
+
+    Its own histogram calibrators are not used: they hold all activations of all images in memory, make ranges
+    symmetric (half the codes of a ReLU's output are lost), and know no squared error.
+    """
+    from onnxruntime.quantization import calibrate as c
+
+    calibrator = c.create_calibrator(
+        prepared,
+        augmented_model_path=str(export.scratch / "augmented.onnx"),
+        calibrate_method=c.CalibrationMethod.Percentile,
+    )
+    names = sorted(calibrator.tensors_to_calibrate)
+
+    def passes() -> Iterator[dict[str, Any]]:
+        feeds = _Feeds(export, calibration)
+        while (feed := feeds.get_next()) is not None:
+            yield dict(zip(names, calibrator.infer_session.run(names, feed), strict=True))
+
+    found = ranges(passes, calibration.method, whole={"image", "probabilities"})
+    limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in found.items()}
+    path = export.scratch / f"ranges-{calibration.method}.json"
+    c.save_tensors_data(c.TensorsData(c.CalibrationMethod.MinMax, limits), path)
+    return path
+
+
+def _nodes_kept_float(prepared: Path, calibration: Calibration) -> list[str]:
+    import onnx
+
+    if not calibration.keep_float:
+        return []
+    graph = onnx.load(prepared).graph
+    constants = {one.name for one in graph.initializer}
+    texts = {}
+    for node in graph.node:
+        own = ";".join((node.name, *node.output))
+        # A convolution that took a batch norm in has a number for a name; its weights say where they are from.
+        texts[node.name] = own if "/" in own else ";".join(name for name in node.input if name in constants)
+    return kept(texts, calibration.keep_float)
 
 
 def _prepared(export: Export) -> Path:

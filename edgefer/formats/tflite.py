@@ -11,6 +11,7 @@ import numpy as np
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
+from edgefer.formats.tflite_int8 import quantize
 from edgefer.preprocessing import Pixels
 from edgefer.quieting import quiet_native
 
@@ -76,6 +77,11 @@ def _converter(precision: str, signature: str, configure: Configure) -> Callable
     def export_format(export: Export, calibration: Calibration | None, io_dtype: IODtype) -> Converted:
         import tensorflow as tf
 
+        if calibration and not calibration.plain and precision != "int8":
+            raise ConversionError(
+                f"tflite-{precision}: its converter has its own ranges for the whole network only",
+                hint="leave --calibration-method and --keep-float to int8 formats",
+            )
         key = signature if export.mode == "raw" else "float32"
         try:
             with quiet_native():
@@ -83,7 +89,9 @@ def _converter(precision: str, signature: str, configure: Configure) -> Callable
                     str(export.directory), signature_keys=[key]
                 )
                 configure(converter, tf, export, calibration, io_dtype)
-                content = converter.convert()
+                content = _content(converter, tf, export, calibration, io_dtype)
+        except ConversionError:
+            raise
         except Exception as error:  # the converter raises its own and bare runtime errors
             raise ConversionError(
                 f"tflite-{precision}: TFLiteConverter refuses the network ({first_line(error)})"
@@ -93,6 +101,15 @@ def _converter(precision: str, signature: str, configure: Configure) -> Callable
         return Converted(payload, _describe(payload, export))
 
     return export_format
+
+
+def _content(
+    converter: Any, tf: Any, export: Export, calibration: Calibration | None, io_dtype: IODtype
+) -> bytes:
+    if calibration is None or calibration.plain:
+        content: bytes = converter.convert()
+        return content
+    return quantize(converter, _samples(export, calibration), calibration, getattr(tf, io_dtype))
 
 
 def _describe(payload: Path, export: Export) -> IOSpec:

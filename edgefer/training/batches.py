@@ -15,7 +15,7 @@ from edgefer.training.drawing import epoch_rows, row_weights
 
 
 class Batch(NamedTuple):
-    """Network inputs (B, H, W, channels), targets (B, classes) and each row's share in the loss (B,) or None."""
+    """Inputs (B, H, W, channels), targets and lessons (B, classes + D), each row's share in the loss (B,) or None."""
 
     inputs: Floats
     targets: Floats
@@ -31,15 +31,18 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
     return max(1, rows // batch_size)
 
 
-def batches(subset: Subset, recipe: Recipe, epoch: int) -> Iterator[Batch]:
+def batches(subset: Subset, recipe: Recipe, epoch: int, lessons: Floats | None = None) -> Iterator[Batch]:
     """Yield the epoch's batches, with the rows, repetitions and weights that the recipe asks for.
 
+    ``lessons`` (N, D), what teachers answer on each row, are put behind its targets.
     Order and changes depend on the recipe's seed and the epoch's number only.
     """
     rng = np.random.default_rng([recipe.seed, epoch])
     training = recipe.training
     order = epoch_rows(subset.labels, training.oversample, rng)
     all_targets = targets(subset, training.targets)
+    if lessons is not None:
+        all_targets = np.concatenate([all_targets, lessons], axis=1)
     weights = row_weights(subset.labels[order]) if training.class_weights == "inverse" else None
     for step in range(steps_per_epoch(len(order), training.batch_size)):
         part = slice(step * training.batch_size, (step + 1) * training.batch_size)

@@ -44,6 +44,7 @@ def finish(run: Run, request: Request, state: State) -> Trained:
         tools=installed_tools(),
         test_augmented=_augmented(backbone, run) if test else None,
         test_sets=_by_set(backbone, run) if test else {},
+        teachers=run.lessons.teachers if run.lessons else {},
     )
     path = run.folder.path / "model.keras"
     saved = save_backbone(backbone.after(_step(run, record)), path)
@@ -102,5 +103,6 @@ def _step(run: Run, record: TrainRecord) -> Step:
         "split": run.recipe.data.split,
         "synthetic": run.dataset.synthetic,
         "rows_sha256": record.request.data.sha256,
+        "teachers": list(record.teachers.values()),
     }
     return Step(name="train", config=config, seconds=record.seconds)

@@ -12,15 +12,17 @@ from edgefer.backbones.families.heads import body_length
 from edgefer.errors import InputError, SettingError, WeightsUnavailableError
 from edgefer.recipe import Recipe, TrainingPart
 from edgefer.registry import discover, lookup
+from edgefer.training.distilling import learner_of, loss_class, loss_of
 from edgefer.training.precision import computing_in
 
 
-def build_network(recipe: Recipe, classes: int) -> tuple[Any, str]:
-    """Build and compile the recipe's network.
+def build_network(recipe: Recipe, classes: int, features: int = 0) -> tuple[Any, str]:
+    """Build the recipe's network and compile what it is trained as.
 
-    Returns the ``keras.Model`` and, in words, what its weights are. ``backbone.frozen`` counts the layers of the
-    network below its head as ``model.layers`` does, in topological order, the input layer first: 101 means
-    ``model.layers[:101]``. Batch normalisation among them keeps its running statistics and applies them.
+    Returns the compiled ``keras.Model``, whose network ``model_of`` gives, and, in words, what its weights are.
+    ``features`` is the length of the teachers' feature vectors where there is a hint. ``backbone.frozen`` counts
+    the layers of the network below its head as ``model.layers`` does, in topological order, the input layer first:
+    101 means ``model.layers[:101]``. Batch normalisation among them keeps its running statistics and applies them.
 
     Raises:
         SettingError: an unknown family, bad options, too long a frozen prefix, a network that cannot be built.
@@ -36,12 +38,13 @@ def build_network(recipe: Recipe, classes: int) -> tuple[Any, str]:
             _freeze(model, recipe.backbone.frozen)
         # In 16 bits probabilities do not sum to 1 closely enough.
         model.layers[-1].dtype_policy = "float32"
-        _compile(model, recipe.training)
-    return model, _in_words(used, missing, recipe.backbone.frozen)
+        learner = _learner(model, recipe, features)
+        _compile(learner, recipe.training, classes)
+    return learner, _in_words(used, missing, recipe.backbone.frozen)
 
 
 def load_network(path: Path, training: TrainingPart) -> Any:
-    """Open a checkpoint of ``build_network``'s network with optimizer, averages and all.
+    """Open a checkpoint of what ``build_network`` compiled with optimizer, averages and all.
 
     Raises:
         OSError, ValueError: Keras cannot read the file.
@@ -49,7 +52,7 @@ def load_network(path: Path, training: TrainingPart) -> Any:
     import keras
 
     with computing_in(training.precision):
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, custom_objects={"DistillationLoss": loss_class()})
 
 
 def _build(recipe: Recipe, classes: int) -> tuple[Any, str | None, str]:
@@ -112,13 +115,20 @@ def reseed(model: Any, seed: int, epoch: int) -> None:
         state.assign(value)
 
 
-def _compile(model: Any, training: TrainingPart) -> None:
+def _learner(model: Any, recipe: Recipe, features: int) -> Any:
+    try:
+        return learner_of(model, recipe.training.distillation, features)
+    except InputError as error:
+        key = "training.distillation.hint"
+        raise SettingError(error.message, key=key, hint=error.hint) from error
+
+
+def _compile(learner: Any, training: TrainingPart, classes: int) -> None:
     import keras
 
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing)
     # XLA on a CPU is slower than TensorFlow's own kernels and takes minutes to compile; JAX needs it.
     jit = "auto" if keras.backend.backend() != "tensorflow" else False
-    model.compile(_optimizer(training), loss, jit_compile=jit)
+    learner.compile(_optimizer(training), loss_of(training, classes), jit_compile=jit)
 
 
 def _optimizer(training: TrainingPart) -> Any:

@@ -16,7 +16,7 @@ from edgefer.metrics import Score
 from edgefer.recipe import Recipe
 from edgefer.spec import Frozen
 
-SCHEMA = 2
+SCHEMA = 3
 TOOLS = ("edgefer", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
@@ -76,11 +76,12 @@ class TrainRecord(Frozen, frozen=True):
     ``validation`` chose ``best_epoch``; ``test`` and ``test_clean`` (without the rows whose image also stands
     in the training split) were taken once, of that epoch; None where the data has no test split.
     ``test_augmented`` is what the recipe's test-time augmentation makes of it, None where it asks for none;
-    ``test_sets`` scores each merged set's own test rows.
+    ``test_sets`` scores each merged set's own test rows; ``teachers`` maps the files of teachers to their hashes.
 
     Schema history: 1 — first version. 2 — ``test_augmented``, ``test_sets``; which sets were merged; the
     recipe's settings for merged sets, frozen layers, momentum, class weights, oversampling, averages, precision and
-    evaluation. A record of version 1 is read with their defaults, which are what it was made with.
+    evaluation. A record of version 1 is read with their defaults, which are what it was made with. 3 — distillation:
+    ``teachers``, and the recipe's settings for it.
     """
 
     schema: int
@@ -97,6 +98,7 @@ class TrainRecord(Frozen, frozen=True):
     tools: dict[str, str]
     test_augmented: AugmentedScore | None = None
     test_sets: dict[str, Score] = msgspec.field(default_factory=dict)
+    teachers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def data_used(dataset: Dataset) -> DataUsed:

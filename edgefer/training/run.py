@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgefer.backbones.base import Backbone
 from edgefer.datasets.base import Dataset
 from edgefer.recipe import Recipe
 from edgefer.training.folder import RunFolder
 from edgefer.training.record import Epoch, TrainRecord
+from edgefer.training.teachers import Lessons
 
 
 def _ignore(*_: object) -> None:
@@ -41,10 +43,16 @@ class Trained:
 
 @dataclass(frozen=True)
 class Run:
-    """What stays the same over the epochs; only the weights of ``backbone`` change."""
+    """What stays the same over the epochs; only the weights of ``backbone`` change.
+
+    ``learner`` is what is compiled and fitted: the backbone's network, or one around it. ``lessons`` are
+    about the training rows, None without teachers.
+    """
 
     recipe: Recipe
     dataset: Dataset
     folder: RunFolder
     hooks: Hooks
     backbone: Backbone
+    learner: Any
+    lessons: Lessons | None = None

@@ -23,6 +23,7 @@ from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe, TrainingPart
 from edgefer.training.averaging import ROWS, averaged_weights
 from edgefer.training.batches import batches, steps_per_epoch, targets
+from edgefer.training.distilling import model_of
 from edgefer.training.drawing import rows_per_epoch
 from edgefer.training.finish import finish
 from edgefer.training.folder import RunFolder, State
@@ -30,6 +31,7 @@ from edgefer.training.network import build_network, load_network, reseed
 from edgefer.training.record import Epoch, Request, data_used
 from edgefer.training.run import Hooks, Run, Trained
 from edgefer.training.schedule import learning_rate
+from edgefer.training.teachers import Lessons, lessons
 
 
 def train(
@@ -74,19 +76,30 @@ def _open(
     request: Request, dataset: Dataset, folder: RunFolder, resume: bool, hooks: Hooks
 ) -> tuple[Run, State]:
     """Begin a run, or find out where it was interrupted; a folder is claimed only once the network stands."""
+    recipe, classes = request.recipe, len(dataset.labels)
     state = folder.resume(request) if resume else None
     if not resume:
         folder.check_free()
+    taught = _lessons(recipe, dataset, hooks)
     if state is None:
-        model, words = build_network(request.recipe, len(dataset.labels))
+        features = 0 if taught is None else taught.values.shape[1] - classes
+        learner, words = build_network(recipe, classes, features)
         state = State(weights=words)
         folder.begin(request)
     else:
-        model = _load(folder, state, request.recipe.training)
+        learner = _load(folder, state, recipe.training)
     if state.weights.startswith("random weights ("):
         hooks.note(f"training starts from {state.weights}")
-    backbone = Backbone(model, request.recipe.input, dataset.labels, (), request.recipe.id, sha256="")
-    return Run(request.recipe, dataset, folder, hooks, backbone), state
+    backbone = Backbone(model_of(learner), recipe.input, dataset.labels, (), recipe.id, sha256="")
+    return Run(recipe, dataset, folder, hooks, backbone, learner, taught), state
+
+
+def _lessons(recipe: Recipe, dataset: Dataset, hooks: Hooks) -> Lessons | None:
+    """What the recipe's teachers answer on the training rows."""
+    distillation = recipe.training.distillation
+    if distillation is None:
+        return None
+    return lessons(distillation, dataset.split("train"), recipe.input, dataset.labels, hooks.note)
 
 
 def _load(folder: RunFolder, state: State, training: TrainingPart) -> Any:
@@ -108,7 +121,7 @@ def _next_state(run: Run, state: State, number: int) -> State:
         state = state.after(epoch)
         if state.best_epoch == number:
             run.folder.save_best(run.backbone.model, number)
-    run.folder.save(run.backbone.model, state)
+    run.folder.save(run.learner, state)
     run.hooks.epoch(epoch)
     return state
 
@@ -119,7 +132,7 @@ def _judged_weights(run: Run, number: int) -> AbstractContextManager[None]:
         return nullcontext()
     count = max(1, ROWS // run.recipe.training.batch_size)
     some = islice(batches(run.dataset.split("train"), run.recipe, number), count)
-    return averaged_weights(run.backbone.model, (batch.inputs for batch in some))
+    return averaged_weights(run.learner, (batch.inputs for batch in some))
 
 
 def _judge(run: Run, number: int, loss: float, started: float) -> Epoch:
@@ -129,7 +142,7 @@ def _judge(run: Run, number: int, loss: float, started: float) -> Epoch:
     score, _ = scores(predicted.argmax(axis=1), validation, run.dataset.labels)
     return Epoch(
         number=number,
-        learning_rate=float(run.backbone.model.optimizer.learning_rate),
+        learning_rate=float(run.learner.optimizer.learning_rate),
         loss=loss,
         validation_loss=_cross_entropy(predicted, targets(validation, run.recipe.training.targets)),
         validation_accuracy=score.accuracy,
@@ -143,11 +156,11 @@ def _fit(run: Run, history: tuple[Epoch, ...], number: int) -> float:
     """One epoch on the training split; returns the mean loss."""
     training, subset = run.recipe.training, run.dataset.split("train")
     steps = steps_per_epoch(rows_per_epoch(subset.labels, training.oversample), training.batch_size)
-    model = run.backbone.model
+    model, taught = run.learner, run.lessons.values if run.lessons else None
     reseed(model, run.recipe.seed, number)
     validation_losses = [epoch.validation_loss for epoch in history]
     losses = []
-    for step, batch in enumerate(batches(subset, run.recipe, number), start=1):
+    for step, batch in enumerate(batches(subset, run.recipe, number, taught), start=1):
         rate = learning_rate(training, number - 1 + step / steps, validation_losses)
         model.optimizer.learning_rate = rate
         losses.append(float(model.train_on_batch(*batch)))

@@ -52,6 +52,7 @@ OVERRIDES: dict[str, tuple[str, ...]] = {
     "resnet50": (*PIXELS, *SHORT, *SETTLED),
     "resnet50v2": (*PIXELS, *SHORT, *SETTLED),
     "s1-cnn": SMALL,
+    "student": (*SMALL, *SETTLED),
     "senet50": (*PIXELS, *HEAD, *SHORT, *SETTLED),
     # The recipe's five epochs of warm-up would be all there is.
     "tiny-vit": (*PIXELS, *SMALL, "training.schedule={kind='cosine', warmup=0.3}"),

@@ -1,0 +1,49 @@
+"""A network that is trained already, as a Keras file: what further training starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgefer.backbones.base import Family
+from edgefer.backbones.families.options import read_options
+from edgefer.backbones.loading import open_network
+from edgefer.errors import InputError
+from edgefer.spec import Frozen
+
+
+class Options(Frozen, frozen=True):
+    """The file says everything; there is nothing to set."""
+
+
+def build(
+    input_shape: tuple[int, int, int], classes: int, weights: str | None, options: dict[str, Any]
+) -> Any:
+    """Open the ``keras.Model`` in the file ``weights``.
+
+    Raises:
+        InputError: no file, one that cannot be opened, or a network of another shape or number of classes.
+        UntrustedCodeError: the file carries code.
+    """
+    read_options("file", options, Options)
+    if weights is None:
+        raise InputError("the family file needs a model", hint='write weights = "path/to/model.keras"')
+    model, origin = open_network(Path(weights))
+    if origin == "savedmodel":
+        raise InputError(
+            f"{weights}: a SavedModel cannot be trained further", hint="give a .keras or .h5 file"
+        )
+    _check_shapes(model, weights, (None, *input_shape), (None, classes))
+    return model
+
+
+def _check_shapes(model: Any, file: str, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    for what, found, wanted in (
+        ("takes", tuple(model.inputs[0].shape), inputs),
+        ("answers with", tuple(model.outputs[0].shape), outputs),
+    ):
+        if found[1:] != wanted[1:]:
+            raise InputError(f"{file}: {what} {found[1:]} a face, the recipe has {wanted[1:]}")
+
+
+FAMILIES = (Family(id="file", build=build),)

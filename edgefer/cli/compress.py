@@ -1,0 +1,189 @@
+"""``edgefer compress``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgefer.cli import console
+from edgefer.cli.models import Said, open_model
+from edgefer.cli.options import data_options, model_options
+
+if TYPE_CHECKING:
+    from edgefer.compressing import Compressed, CompressRecord, StageRecord, Standing
+    from edgefer.compression.planning import Planned
+    from edgefer.racing import Race
+
+# Below this a difference in speed is within what two runs of one file differ by on a busy machine.
+FASTER = 1.1
+COSTLY = 0.5  # points of weighted F1
+
+
+@click.command(name="compress")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="STAGE",
+    help="A stage, in the order given: bias-correct, channels, distill, equalize, magnitude or qat. Repeatable.",
+)
+@click.option(
+    "--recipe", metavar="RECIPE", help="Take the stages of this recipe, a shipped one or a TOML file."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="STAGE.KEY=VALUE",
+    help="A stage's setting, for instance channels.macs=0.5 or qat.tuning.training.epochs=3. Repeatable.",
+)
+@click.option(
+    "--format",
+    "format_",
+    default="tflite-int8",
+    show_default=True,
+    help="Format in which the backbones are timed against each other.",
+)
+@data_options
+@model_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the run; compressed/MODEL by default. A stopped run in it goes on.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@console.json_option
+def command(
+    model: Path,
+    stages: tuple[str, ...],
+    recipe: str | None,
+    settings: tuple[str, ...],
+    format_: str,
+    out: Path | None,
+    seed: int,
+    as_json: bool,
+    **said: Any,
+) -> None:
+    """Make MODEL (.keras or .h5) smaller or faster in one or more stages, and say what that cost and brought.
+
+    After each stage the backbone is scored on the validation split and its artifact timed against the original's
+    in one run. The last one is written to --out with a record of everything.
+    """
+    from edgefer.compressing import Job, compress
+    from edgefer.pipeline import choose_formats
+    from edgefer.training.run import Hooks
+
+    with _naming(recipe):
+        plan = _plan(stages, recipe, settings)
+    forms = choose_formats(format_)
+    if len(forms) != 1:
+        raise click.UsageError("--format takes one format")
+    backbone, dataset = open_model(model, Said(**said))
+    if dataset is None:
+        raise click.UsageError("compression is judged on data: give --data (and --labels)")
+    folder = out or Path("compressed") / backbone.name
+    try:
+        with _naming(recipe), console.progress("compress") as advance:
+            job = Job(dataset, forms[0], folder, seed, Hooks(step=advance, note=console.note))
+            compressed = compress(backbone, plan, job)
+    except KeyboardInterrupt:
+        console.note(f"finished stages and epochs are kept in {folder}; the same command goes on with them")
+        raise
+    _show(compressed, as_json)
+
+
+def _naming(recipe: str | None) -> Any:
+    """Errors about a recipe's stages name their line; those about options name the option."""
+    from contextlib import nullcontext
+
+    from edgefer.recipe_loading import naming_lines
+
+    return naming_lines(recipe) if recipe else nullcontext()
+
+
+def _plan(stages: Sequence[str], recipe: str | None, settings: Sequence[str]) -> tuple[Planned, ...]:
+    from edgefer.compression.planning import read_plan
+    from edgefer.recipe_loading import apply_setting, load_single
+
+    if bool(stages) == bool(recipe):
+        raise click.UsageError("say what to do: give --stage, or --recipe with stages in it")
+    entries = list(load_single(recipe).stages) if recipe else [{"stage": stage} for stage in stages]
+    tables = {str(entry.get("stage")): dict(entry) for entry in entries}
+    for setting in settings:
+        _check_stage(setting, tables)
+        apply_setting(tables, setting)
+    return read_plan([tables[str(entry.get("stage"))] for entry in entries])
+
+
+def _check_stage(setting: str, tables: dict[str, Any]) -> None:
+    from edgefer.errors import InputError
+    from edgefer.registry import suggestion
+
+    stage = setting.partition(".")[0]
+    if stage not in tables:
+        raise InputError(f"--set {setting}: {stage!r} is none of the stages", hint=suggestion(stage, tables))
+
+
+def _show(compressed: Compressed, as_json: bool) -> None:
+    record = compressed.record
+    if as_json:
+        console.print_json(record)
+        return
+    rows = [_row("original", record.original, _first_race(record), original=True)]
+    rows += [_row(one.stage, one.standing, one.race) for one in record.stages]
+    columns = ("after", "validation F1", "test F1", "MACs", "parameters", "kB", "FPS", "speed-up")
+    form = record.request.format
+    console.print_table(f"{record.name}, timed as {form} at batch 1", columns, rows)
+    for line in verdicts(record):
+        console.note(line)
+    click.echo(f"model   {compressed.path}")
+    click.echo(f"record  {compressed.path.with_name('compress.json')}")
+
+
+def _first_race(record: CompressRecord) -> Race:
+    return record.stages[0].race
+
+
+def _row(name: str, standing: Standing, race: Race, *, original: bool = False) -> tuple[str, ...]:
+    fps, size = (race.original_fps, race.original_bytes) if original else (race.fps, race.bytes)
+    speedup = 1.0 if original else race.speedup
+    return (
+        name,
+        f"{standing.validation.weighted_f1:.4f}",
+        f"{standing.test.weighted_f1:.4f}" if standing.test else "",
+        f"{standing.cost.macs:,}",
+        f"{standing.cost.parameters:,}",
+        f"{size / 1e3:,.0f}" if size else "",
+        f"{fps:,.0f}" if fps else "",
+        f"{speedup:.2f}x" if speedup else "",
+    )
+
+
+def verdicts(record: CompressRecord) -> list[str]:
+    """Plain sentences on what did not pay."""
+    lines = []
+    before = record.original
+    for one in record.stages:
+        lines += _verdicts(one, before)
+        before = one.standing
+    return lines
+
+
+def _verdicts(one: StageRecord, before: Standing) -> list[str]:
+    lost = 100 * (before.validation.weighted_f1 - one.standing.validation.weighted_f1)
+    lines = []
+    if lost > COSTLY:
+        lines.append(f"{one.stage}: costs {lost:.2f} points of weighted F1 on validation")
+    if one.race.skipped:
+        lines.append(f"{one.stage}: not timed: {one.race.skipped}")
+    elif one.race.speedup is not None and one.race.speedup < FASTER and one.standing.cost != before.cost:
+        lines.append(
+            f"{one.stage}: {one.race.speedup:.2f} times as fast as the original: too little to speak of here"
+        )
+    if one.race.unstable:
+        lines.append(f"{one.stage}: its timing is unstable, this machine is busy")
+    return lines

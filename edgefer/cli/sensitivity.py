@@ -1,0 +1,115 @@
+"""``edgefer sensitivity``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgefer.cli import console
+from edgefer.cli.models import Said, open_model
+from edgefer.cli.options import data_options, model_options
+
+if TYPE_CHECKING:
+    from edgefer.backbones.base import Backbone
+    from edgefer.compression.sensitivity import Sensitivity
+    from edgefer.datasets.base import Dataset
+
+DRAWN = 30  # bars that a page holds
+
+
+@click.command(name="sensitivity")
+@click.argument("model", type=click.Path(path_type=Path))
+@data_options
+@model_options
+@click.option("--rows", default=512, show_default=True, help="Validation rows that are judged; 0 for all.")
+@click.option(
+    "--calibration", default=200, show_default=True, help="Calibration images, drawn class-balanced."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of both samples.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a bar chart as .svg, .png or .pdf."
+)
+@console.json_option
+def command(
+    model: Path, rows: int, calibration: int, seed: int, plot: Path | None, as_json: bool, **said: Any
+) -> None:
+    """Rank the layers of MODEL by what int8 does to them.
+
+    One layer at a time, its weights and its output, is quantized in simulation; the answers on the validation split
+    are compared with the float network's. The worst are candidates for 'edgefer convert --keep-float'.
+    """
+    from edgefer.errors import InputError
+
+    if rows < 0 or calibration < 1:
+        raise InputError("--rows must not be negative and --calibration must be at least 1")
+    if plot and plot.suffix not in (".svg", ".png", ".pdf"):
+        raise InputError(
+            f"{plot}: not a file type for plots", hint="give a name that ends in .svg, .png or .pdf"
+        )
+    backbone, dataset = open_model(model, Said(**said))
+    if dataset is None:
+        raise InputError("sensitivity is measured on labelled faces", hint="give --data (and --labels)")
+    found = _measure(backbone, dataset, rows, calibration, seed)
+    if plot:
+        _draw(found, backbone.name, plot)
+        console.note(f"wrote {plot}")
+    if as_json:
+        console.print_json(found)
+    else:
+        _show(found, backbone.name)
+
+
+def _measure(
+    backbone: Backbone, dataset: Dataset, rows: int, calibration: int, seed: int
+) -> list[Sensitivity]:
+    import numpy as np
+
+    from edgefer.compression.fake_quant import simulate
+    from edgefer.compression.inference_graph import inference_graph
+    from edgefer.compression.sensitivity import ranked
+    from edgefer.errors import InputError
+    from edgefer.preprocessing import to_floats
+    from edgefer.sampling import balanced_rows
+
+    if not backbone.trainable:
+        raise InputError(
+            f"{backbone.name}: a SavedModel has no layers to quantize one by one",
+            hint="give the .keras or .h5 file",
+        )
+    train, validation = dataset.split("train"), dataset.split("validation")
+    drawn = np.random.default_rng(seed).permutation(len(validation))[: rows or None]
+    judged = validation.take(np.sort(drawn))
+    seen = train.pixels[balanced_rows(train.labels, calibration, seed)]
+    with console.progress("sensitivity") as advance:
+        simulation = simulate(inference_graph(backbone.model), to_floats(seen, backbone.input))
+        floats = to_floats(judged.pixels, backbone.input)
+        return ranked(simulation, floats, judged.labels, backbone.labels, advance)
+
+
+def _show(found: list[Sensitivity], name: str) -> None:
+    rows = [
+        (one.layer, f"{one.weights:,}", f"{one.error:.2g}", f"{one.f1_drop:+.4f}", f"{one.changed:.1%}")
+        for one in found
+    ]
+    columns = ("layer", "weights", "error (KL, nats)", "F1 drop", "answers changed")
+    console.print_table(f"{name}: int8 in simulation, one layer at a time", columns, rows)
+
+
+def _draw(found: list[Sensitivity], name: str, path: Path) -> None:
+    from edgefer.errors import MissingExtraError
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib, which plots are drawn with,", "report") from None
+    shown = found[1 : DRAWN + 1]
+    figure = Figure(figsize=(7, 1 + 0.22 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh([one.layer for one in shown], [one.error for one in shown], color="#0072B2")
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=7)
+    axes.set_xlabel("mean Kullback-Leibler divergence from the float network (nats)")
+    axes.set_title(f"{name}: layers that suffer most from int8", fontsize=10)
+    figure.savefig(path)

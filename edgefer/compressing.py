@@ -1,0 +1,235 @@
+"""A backbone goes through the stages of a plan; a stopped run goes on where it was.
+
+Each stage has a folder of its own below the run's, ``1-channels`` and so on. What it made stands there as
+``backbone.keras`` once it is finished, judged on the validation split and, beside the backbone that came in, timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgefer.backbones.base import Backbone
+from edgefer.backbones.evaluation import probabilities
+from edgefer.backbones.loading import load_backbone
+from edgefer.backbones.merging import converted_cost
+from edgefer.backbones.storage import save_backbone
+from edgefer.compression.planning import Planned
+from edgefer.datasets.base import Dataset, Split
+from edgefer.datasets.scoring import scores
+from edgefer.errors import InputError, SettingError
+from edgefer.formats.base import Format
+from edgefer.metrics import Score
+from edgefer.racing import Race, race
+from edgefer.spec import Cost, Frozen, Step
+from edgefer.training.record import DataUsed, data_used, installed_tools, write_record
+from edgefer.training.run import Hooks
+from edgefer.workshop import workshop
+
+SCHEMA = 1
+_BACKBONE, _STAGE, _REQUEST, _RECORD = "backbone.keras", "stage.json", "request.json", "compress.json"
+
+
+class CompressRequest(Frozen, frozen=True):
+    """What was asked for: the model, the stages as they were written, the format that is timed, and the data."""
+
+    model_sha256: str
+    stages: tuple[dict[str, Any], ...]
+    format: str
+    data: DataUsed
+    seed: int
+
+
+class Standing(Frozen, frozen=True):
+    """What a backbone is worth.
+
+    ``cost`` is that of the network as it is converted; ``validation`` and ``test`` score the float backbone, the
+    latter twice: on all rows and without leaked ones. Nothing is chosen by the test scores.
+    """
+
+    cost: Cost
+    validation: Score
+    test: Score | None
+    test_clean: Score | None
+
+
+class StageRecord(Frozen, frozen=True):
+    """One finished stage: its settings, what it found, what came out, and how fast that is."""
+
+    stage: str
+    settings: dict[str, Any]
+    findings: dict[str, Any]
+    seconds: float
+    sha256: str
+    standing: Standing
+    race: Race
+
+
+class CompressRecord(Frozen, frozen=True):
+    """A whole run. ``original`` is the backbone that came in.
+
+    Schema history: 1 - first version.
+    """
+
+    schema: int
+    request: CompressRequest
+    name: str
+    original: Standing
+    stages: tuple[StageRecord, ...]
+    tools: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The last stage's backbone, as saved at ``path``, and the record of the run."""
+
+    backbone: Backbone
+    record: CompressRecord
+    path: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all stages of a run share. ``form`` is the format in which they are timed."""
+
+    dataset: Dataset
+    form: Format
+    out: Path
+    seed: int
+    hooks: Hooks
+
+
+def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compressed:
+    """Take ``backbone`` through the stages of ``plan``; leave model and record in the job's folder.
+
+    A run that was stopped in this folder goes on behind its last finished stage, and inside an unfinished one where
+    that stage keeps what it has.
+
+    Raises:
+        InputError: the folder holds something else.
+        SettingError: a stage cannot do what its settings say; ``key`` begins with the stage's place in the plan.
+        EdgeferError: what a stage raises.
+    """
+    request = CompressRequest(
+        model_sha256=backbone.sha256,
+        stages=tuple(one.raw for one in plan),
+        format=job.form.id,
+        data=data_used(job.dataset),
+        seed=job.seed,
+    )
+    _claim(job.out, request)
+    original, current = backbone, backbone
+    records = []
+    for number, planned in enumerate(plan):
+        folder = job.out / f"{number + 1}-{planned.stage.id}"
+        current, finished = _finished(folder) or _run(number, planned, original, current, folder, job)
+        records.append(finished)
+    path = job.out / f"{backbone.name}.keras"
+    saved = save_backbone(replace(current, name=backbone.name), path)
+    record = CompressRecord(
+        schema=SCHEMA,
+        request=request,
+        name=backbone.name,
+        original=standing(original, job.dataset),
+        stages=tuple(records),
+        tools=installed_tools(),
+    )
+    write_record(job.out / _RECORD, record)
+    return Compressed(saved, record, path)
+
+
+def _claim(out: Path, request: CompressRequest) -> None:
+    """Begin a run in an empty folder, or go on with the same one."""
+    file = out / _REQUEST
+    if not file.exists():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out} is not empty", hint="give another --out")
+        write_record(file, request)
+        return
+    try:
+        before = msgspec.json.decode(file.read_bytes(), type=CompressRequest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error})", hint="give another --out") from error
+    if msgspec.to_builtins(before) != msgspec.to_builtins(request):
+        raise InputError(
+            f"{out} was begun with another model, data or other stages",
+            hint="repeat it as it was begun, or give another --out",
+        )
+
+
+def _finished(folder: Path) -> tuple[Backbone, StageRecord] | None:
+    """What an earlier call made in this stage, None if it did not end."""
+    file = folder / _STAGE
+    if not file.exists():
+        return None
+    try:
+        record = msgspec.json.decode(file.read_bytes(), type=StageRecord)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(
+            f"{file}: cannot be read ({error})", hint="begin again with another --out"
+        ) from error
+    return load_backbone(folder / _BACKBONE), record
+
+
+def _run(
+    number: int, planned: Planned, original: Backbone, current: Backbone, folder: Path, job: Job
+) -> tuple[Backbone, StageRecord]:
+    started = time.perf_counter()
+    job.hooks.note(f"stage {number + 1}: {planned.stage.id}")
+    tools = workshop(current.input, job.dataset, folder, job.seed, job.hooks)
+    try:
+        result = planned.stage.run(current, planned.options, tools)
+    except SettingError as error:
+        key = f"stages[{number}].{error.key}"
+        raise SettingError(f"stage {planned.stage.id}: {error.message}", key=key, hint=error.hint) from error
+    seconds = time.perf_counter() - started
+    reached = standing(result.backbone, job.dataset)
+    raced = race(original, result.backbone, job.form, job.dataset, folder)
+    step = Step(
+        name=planned.stage.id,
+        config={**planned.raw, "findings": result.findings, **_in_short(reached, raced)},
+        seconds=round(seconds, 2),
+    )
+    saved = save_backbone(result.backbone.after(step), folder / _BACKBONE)
+    record = StageRecord(
+        stage=planned.stage.id,
+        settings=planned.raw,
+        findings=result.findings,
+        seconds=seconds,
+        sha256=saved.sha256,
+        standing=reached,
+        race=raced,
+    )
+    write_record(folder / _STAGE, record)
+    return saved, record
+
+
+def standing(backbone: Backbone, dataset: Dataset) -> Standing:
+    """Score a float backbone and count what its converted network costs."""
+    test = _scores(backbone, dataset, "test") if len(dataset.splits.get("test", ())) else (None, None)
+    return Standing(
+        cost=converted_cost(backbone.model),
+        validation=_scores(backbone, dataset, "validation")[0],
+        test=test[0],
+        test_clean=test[1],
+    )
+
+
+def _scores(backbone: Backbone, dataset: Dataset, split: Split) -> tuple[Score, Score]:
+    subset = dataset.split(split)
+    return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
+
+
+def _in_short(reached: Standing, raced: Race) -> dict[str, Any]:
+    """What the lineage of everything made of this backbone says about the stage."""
+    return {
+        "validation_weighted_f1": reached.validation.weighted_f1,
+        "macs": reached.cost.macs,
+        "parameters": reached.cost.parameters,
+        "race": msgspec.to_builtins(raced),
+    }

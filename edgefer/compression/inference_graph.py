@@ -1,0 +1,164 @@
+"""A network as converters see it: batch normalization folded, one operation a layer.
+
+What a quantizer quantizes are not Keras' layers. A batch normalization is part of the convolution before it, a
+separable convolution is two, an activation an operation of its own. Here a network is rebuilt in that form, as a Keras
+model with weights of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.backbones.graph import Call, calls, consumers, replay
+from edgefer.errors import InputError
+
+Weights = npt.NDArray[np.float64]
+
+
+class Affinity(NamedTuple):
+    """A layer's kernel and bias (output channels,), on their way into a copy of the layer."""
+
+    kernel: Weights
+    bias: Weights
+
+
+def has_kernel(layer: Any) -> bool:
+    """Whether ``layer`` is a convolution or a dense layer with one kernel, as int8 kernels exist for."""
+    import keras
+
+    kinds = (
+        keras.layers.Conv2D,
+        keras.layers.DepthwiseConv2D,
+        keras.layers.Conv2DTranspose,
+        keras.layers.Dense,
+    )
+    return type(layer) in kinds
+
+
+def channel_axes(layer: Any) -> tuple[int, ...]:
+    """Axes of the kernel that number output channels; a depthwise one (h, w, channels, multiplier) has two."""
+    import keras
+
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return (2, 3)
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return (2,)
+    return (len(layer.kernel.shape) - 1,)
+
+
+def inference_graph(model: Any) -> Any:
+    """Rebuild ``model`` flat: batch norms folded, separable convolutions split, activations apart, biases everywhere.
+
+    Outputs are the same up to float32 rounding. The given model keeps its weights, none are shared.
+
+    Raises:
+        InputError: a layer with weights is called more than once.
+    """
+    import keras
+
+    network = calls(model)
+    _refuse_shared(network)
+    norms = _norms(network)
+    folded = {id(norm) for norm in norms.values()}
+    copies: dict[int, Any] = {}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if id(layer) in folded:
+            return args[0]
+        if isinstance(layer, keras.layers.SeparableConv2D):
+            return _split(layer, norms.get(id(layer)), args[0])
+        if has_kernel(layer):
+            return _folded(layer, norms.get(id(layer)), args[0])
+        return _copied(layer, copies, args, kwargs)
+
+    image = keras.Input(model.inputs[0].shape[1:], name="image")
+    return keras.Model(image, replay(model, image, call), name=model.name)
+
+
+def _refuse_shared(network: list[Call]) -> None:
+    layers = [id(call.layer) for call in network if getattr(call.layer, "weights", ())]
+    for call in network:
+        if layers.count(id(call.layer)) > 1:
+            raise InputError(
+                f"layer {call.layer.name!r} is called more than once: its weights serve two places",
+                hint="quantization of networks with shared layers is left to the converters",
+            )
+
+
+def _norms(network: list[Call]) -> dict[int, Any]:
+    """By the id of a layer with kernels, the batch normalization that alone takes what it makes."""
+    import keras
+
+    found = {}
+    for call in network:
+        if not (has_kernel(call.layer) or isinstance(call.layer, keras.layers.SeparableConv2D)):
+            continue
+        following = consumers(call, network)
+        norms = [one.layer for one in following if isinstance(one.layer, keras.layers.BatchNormalization)]
+        last = len(call.output.shape) - 1
+        linear = call.layer.activation is keras.activations.linear
+        if linear and len(following) == 1 and norms and norms[0].axis in (-1, last):
+            found[id(call.layer)] = norms[0]
+    return found
+
+
+def _folded(layer: Any, norm: Any, value: Any) -> Any:
+    """``layer`` and ``norm`` as one layer at work on ``value``, then the activation."""
+    config = {**layer.get_config(), "use_bias": True, "activation": "linear"}
+    copy = type(layer).from_config(config)
+    output = copy(value)
+    bias = layer.bias if layer.use_bias else np.zeros(copy.bias.shape)
+    copy.set_weights(_absorbed(np.asarray(layer.kernel), np.asarray(bias), norm, channel_axes(layer)))
+    return _activated(layer, output)
+
+
+def _split(layer: Any, norm: Any, value: Any) -> Any:
+    """A separable convolution as a depthwise one and a 1x1 convolution that takes ``norm`` in."""
+    import keras
+
+    config = layer.get_config()
+    same = ("strides", "padding", "dilation_rate", "depth_multiplier", "data_format")
+    depthwise = keras.layers.DepthwiseConv2D(
+        layer.kernel_size, **{key: config[key] for key in same}, name=f"{layer.name}_depthwise"
+    )
+    pointwise = keras.layers.Conv2D(layer.filters, 1, data_format=layer.data_format, name=layer.name)
+    output = pointwise(depthwise(value))
+    depthwise.set_weights([np.asarray(layer.depthwise_kernel), np.zeros(depthwise.bias.shape)])
+    bias = np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters)
+    pointwise.set_weights(_absorbed(np.asarray(layer.pointwise_kernel), bias, norm, (3,)))
+    return _activated(layer, output)
+
+
+def _absorbed(kernel: Any, bias: Any, norm: Any, axes: tuple[int, ...]) -> Affinity:
+    """Kernel and bias that do what a batch normalization did with the given ones' outputs."""
+    if norm is None:
+        return Affinity(kernel, bias)
+    mean, variance = np.asarray(norm.moving_mean, np.float64), np.asarray(norm.moving_variance, np.float64)
+    factor = 1.0 / np.sqrt(variance + norm.epsilon)
+    factor = factor * np.asarray(norm.gamma) if norm.scale else factor
+    shift = np.asarray(norm.beta, np.float64) if norm.center else np.zeros_like(mean)
+    shape = [size if axis in axes else 1 for axis, size in enumerate(kernel.shape)]
+    return Affinity(kernel * factor.reshape(shape), (bias - mean) * factor + shift)
+
+
+def _activated(layer: Any, value: Any) -> Any:
+    import keras
+
+    if layer.activation is keras.activations.linear:
+        return value
+    return keras.layers.Activation(layer.activation, name=f"{layer.name}_{layer.activation.__name__}")(value)
+
+
+def _copied(layer: Any, copies: dict[int, Any], args: Any, kwargs: Any) -> Any:
+    """Any other layer at work, as a copy with the same weights; plain operations have none."""
+    import keras
+
+    if not isinstance(layer, keras.layers.Layer):
+        return layer(*args, **kwargs)
+    copy = copies.setdefault(id(layer), type(layer).from_config(layer.get_config()))
+    output = copy(*args, **kwargs)
+    copy.set_weights(layer.get_weights())
+    return output

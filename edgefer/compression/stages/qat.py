@@ -1,0 +1,71 @@
+"""Quantization-aware training: the network learns with int8 rounding, so that int8 costs it less.
+
+Jacob et al. 2018, "Quantization and training of neural networks for efficient integer-arithmetic-only inference". What
+comes out is a float network again; the conversion to ``tflite-int8`` calibrates its ranges as for any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import msgspec
+
+from edgefer.backbones.base import Backbone
+from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.quantize_configs import calibrate, give_back, imitating_int8
+from edgefer.compression.tf_keras_tuning import REBUILD_TOLERANCE, best_of, judge, require_plain, tune
+from edgefer.interop_tf_keras import copy_weights_back, to_tf_keras
+from edgefer.recipe import Tuning
+from edgefer.spec import Frozen
+
+# Rows on which the ranges are set before the training. Their means settle within a few hundred.
+_ROWS = 512
+
+
+class Options(Frozen, frozen=True):
+    """Settings of the stage."""
+
+    tuning: Tuning
+
+    def __post_init__(self) -> None:
+        require_plain(self.tuning)
+
+
+def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
+    """Train with rounding; keep the epoch that, rounded, is best on validation.
+
+    Raises:
+        ConversionError: the network cannot be rebuilt in tf_keras, or a kind of layer has no rule for rounding.
+        TrainingError: the loss is no number any more.
+    """
+    import keras
+
+    plain = to_tf_keras(backbone.model, tolerance=REBUILD_TOLERANCE)
+    quantized = imitating_int8(plain)
+    count = -(-_ROWS // options.tuning.training.batch_size)
+    calibrate(quantized, (inputs for inputs, *_ in islice(workshop.batches(options.tuning, 1), count)))
+    before = judge(replace(backbone, model=quantized), workshop.dataset)
+    history = tune(quantized, backbone, options.tuning, workshop)
+    give_back(quantized, plain)
+    trained = keras.models.clone_model(backbone.model)
+    copy_weights_back(plain, trained, tolerance=REBUILD_TOLERANCE)
+    best = best_of(history)
+    findings = {
+        "epoch": best.number,
+        "rounded_validation_weighted_f1_before": before.score.weighted_f1,
+        "rounded_validation_weighted_f1": best.validation_weighted_f1,
+        "epochs": msgspec.to_builtins(history),
+    }
+    return Result(replace(backbone, model=trained), findings)
+
+
+STAGES = (
+    Stage(
+        id="qat",
+        options=Options,
+        run=run,
+        not_after={"magnitude": "training for rounding would fill the zeros again"},
+        final="what changes the weights afterwards undoes what they learned about being rounded",
+    ),
+)

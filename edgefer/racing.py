@@ -1,0 +1,70 @@
+"""How much faster a backbone became: its artifact against the one of the backbone it came from, in one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgefer.artifact import Artifact, open_artifact
+from edgefer.backbones.base import Backbone
+from edgefer.bench.environment import default_threads
+from edgefer.bench.runner import Job, run
+from edgefer.bench.target import load_target
+from edgefer.datasets.base import Dataset
+from edgefer.formats.base import Format
+from edgefer.pipeline import Options, Outcome, convert
+from edgefer.spec import Frozen
+
+TARGET = "cpu"
+
+
+class Race(Frozen, frozen=True):
+    """Artifacts of ``format`` of two backbones, timed at batch 1 and interleaved on this machine's processor.
+
+    ``fps`` and ``bytes`` of the compressed backbone's artifact stand beside those of the original's. Without a
+    file that passed its verification there is no race, and ``skipped`` says why.
+    """
+
+    format: str
+    fps: float | None = None
+    original_fps: float | None = None
+    bytes: int | None = None
+    original_bytes: int | None = None
+    threads: int = 0
+    unstable: bool = False
+    skipped: str = ""
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times as fast the compressed one is."""
+        return self.fps / self.original_fps if self.fps and self.original_fps else None
+
+
+def race(original: Backbone, compressed: Backbone, form: Format, dataset: Dataset, folder: Path) -> Race:
+    """Convert both below ``folder``, each once, and time them."""
+    files = []
+    for name, backbone in (("original", original), ("compressed", compressed)):
+        outcome = _artifact(replace(backbone, name=name), form, dataset, folder / "artifacts")
+        if outcome.path is None:
+            return Race(format=form.id, skipped=f"{name}: {outcome.error}")
+        files.append(open_artifact(outcome.path))
+    return _timed(files, form)
+
+
+def _artifact(backbone: Backbone, form: Format, dataset: Dataset, out: Path) -> Outcome:
+    [outcome] = convert(backbone, [form], dataset, dataset, out, Options(), lambda *_: None)
+    return outcome
+
+
+def _timed(artifacts: list[Artifact], form: Format) -> Race:
+    target = load_target(TARGET)
+    first, second = run(artifacts, Job(target=target, plan=target.measure.plan(), batches=(1,)))
+    return Race(
+        format=form.id,
+        fps=second.timings[0].fps,
+        original_fps=first.timings[0].fps,
+        bytes=second.artifact.bytes,
+        original_bytes=first.artifact.bytes,
+        threads=default_threads(),
+        unstable=any(record.timings[0].unstable for record in (first, second)),
+    )

@@ -1,0 +1,210 @@
+"""``edgefer compress`` from the command line, on synthetic faces and a network of seconds."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgefer.artifact import open_artifact
+from edgefer.backbones.loading import load_backbone
+from edgefer.compressing import CompressRecord
+from edgefer.compression.planning import known_stages
+from tests.e2e.conftest import edgefer
+
+PRUNING = (
+    "--stage=channels",
+    "--set=channels.macs=0.6",
+    "--set=channels.multiple=1",
+    "--set=channels.rows=64",
+    "--set=channels.tuning.training={epochs=2, batch_size=256, learning_rate=1e-3}",
+)
+
+
+def compress(model: Path, out: Path, *options: str):
+    return edgefer("compress", model, "--data=synthetic", "--out", out, *options)
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    while not file.exists() and process.poll() is None:
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def killed_and_resumed(model: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A run that was killed in the middle of its fine-tuning, then repeated: the second command's outcome."""
+    out = tmp_path_factory.mktemp("compressed") / "run"
+    command = [sys.executable, "-m", "edgefer", "compress", str(model), "--data=synthetic", f"--out={out}"]
+    process = subprocess.Popen([*command, *PRUNING], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    epoch = out / "1-channels" / "tuning" / "state.json"
+    wait_for(epoch, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert epoch.exists()
+    assert not (out / "compress.json").exists()
+    start = out / "1-channels" / "tuning-start.keras"
+    began = start.stat().st_mtime_ns
+    ran = compress(model, out, *PRUNING, "--json")
+    assert ran.code == 0, ran.err
+    assert start.stat().st_mtime_ns == began
+    return out, ran
+
+
+def test_a_killed_run_goes_on_and_ends_with_a_smaller_network(killed_and_resumed):
+    out, ran = killed_and_resumed
+    original, [stage] = ran.json["original"], ran.json["stages"]
+    assert stage["standing"]["cost"]["macs"] <= 0.6 * original["cost"]["macs"]
+    assert stage["race"]["bytes"] < stage["race"]["original_bytes"]
+    assert stage["race"]["fps"] > 0
+    history = (out / "1-channels" / "tuning" / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in history] == ["number", "1", "2"]
+    steps = [step.name for step in load_backbone(out / "small.keras").lineage]
+    assert steps == ["train", "channels"]
+
+
+def test_what_is_finished_is_not_done_again(killed_and_resumed, model: Path):
+    out, before = killed_and_resumed
+    record = (out / "1-channels" / "stage.json").read_bytes()
+    ran = compress(model, out, *PRUNING)
+    assert ran.code == 0, ran.err
+    assert (out / "1-channels" / "stage.json").read_bytes() == record
+    for words in (
+        "small, timed as tflite-int8",
+        "original",
+        "channels",
+        "speed-up",
+        str(out / "small.keras"),
+    ):
+        assert words in ran.out.replace("\n", "")
+    assert before.json["stages"][0]["sha256"] in record.decode()
+
+
+def test_another_run_does_not_get_mixed_in(killed_and_resumed, model: Path):
+    out, _ = killed_and_resumed
+    ran = compress(model, out, "--stage=channels", "--set=channels.macs=0.5")
+    assert (ran.code, "begun with another model, data or other stages" in ran.error_line) == (2, True)
+
+
+def test_the_artifact_of_a_compressed_backbone_tells_its_story(killed_and_resumed, tmp_path: Path):
+    out, _ = killed_and_resumed
+    made = edgefer(
+        "convert", out / "small.keras", "--to", "tflite-int8", "--data=synthetic", "--out", tmp_path, "--json"
+    )
+    assert made.code == 0, made.err
+    lineage = open_artifact(Path(made.json[0]["path"])).manifest.lineage
+    step = next(step for step in lineage if step.name == "channels")
+    assert step.config["findings"]["macs"][1] == step.config["macs"]
+    assert step.config["race"]["fps"] > 0
+
+
+def test_a_student_takes_its_teachers_place_as_a_recipe_says(model: Path, tmp_path: Path):
+    recipe = tmp_path / "distil.toml"
+    recipe.write_text(RECIPE)
+    ran = edgefer(
+        "compress", model, "--data=synthetic", "--recipe", recipe, "--out", tmp_path / "run", "--json"
+    )
+    assert ran.code == 0, ran.err
+    record = json.loads((tmp_path / "run" / "compress.json").read_text())
+    assert [one["stage"] for one in record["stages"]] == ["distill"]
+    student = load_backbone(tmp_path / "run" / "small.keras")
+    assert student.input.channels == 1
+    assert student.lineage[0].config["teachers"] != []
+
+
+RECIPE = """\
+id = "distil"
+title = "a small student"
+
+[source]
+document = "none"
+
+[data]
+labels = "ferplus-9"
+
+[input]
+height = 24
+width = 24
+channels = 1
+range = [0.0, 1.0]
+
+[backbone]
+family = "s1-cnn"
+
+[training]
+epochs = 1
+batch_size = 256
+learning_rate = 1e-3
+
+[[stages]]
+stage = "distill"
+student = { family = "s1-cnn", options = { filters = 4, dense = 16 } }
+input = { height = 24, width = 24, channels = 1, range = [0.0, 1.0] }
+
+[stages.tuning.training]
+epochs = 1
+batch_size = 256
+learning_rate = 1e-3
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--stage=chanels",), "unknown stage 'chanels'; did you mean 'channels'?"),
+        (("--stage=channels", "--set=channels.macs=1.0"), "macs must be between 0 and 1"),
+        (
+            ("--stage=channels", "--set=channels.macs=0.001"),
+            "stage channels: macs: no plan keeps as little as 0.001",
+        ),
+        (("--stage=channels", "--stage=channels", "--set=channels.macs=0.5"), "given twice"),
+        (("--stage=channels", "--set=channel.macs=0.5"), "'channel' is none of the stages"),
+        (
+            (
+                "--stage=qat",
+                "--set=qat.tuning.training={epochs=1, batch_size=8, learning_rate=1e-3}",
+                "--stage=channels",
+                "--set=channels.macs=0.5",
+            ),
+            "stage channels cannot come after qat",
+        ),
+        ((), "give --stage, or --recipe"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_in_one_line_and_leaves_nothing(options, message, model: Path, tmp_path: Path):
+    ran = compress(model, tmp_path / "run", *options)
+    assert ran.code == 2
+    assert message in ran.error_line
+    assert not (tmp_path / "run" / "compress.json").exists()
+
+
+def test_a_recipes_line_is_named(model: Path, tmp_path: Path):
+    recipe = tmp_path / "distil.toml"
+    recipe.write_text(RECIPE.replace('epochs = 1\nbatch_size = 256\nlearning_rate = 1e-3\n"""', ""))
+    recipe.write_text(
+        RECIPE.rpartition("epochs = 1")[0] + "epochs = 0\nbatch_size = 256\nlearning_rate = 1e-3\n"
+    )
+    ran = edgefer("compress", model, "--data=synthetic", "--recipe", recipe, "--out", tmp_path / "run")
+    assert ran.code == 2
+    assert (
+        "distil.toml, line 30: stage distill: tuning.training.epochs: epochs must be at least 1"
+        in ran.error_line
+    )
+
+
+def test_the_help_names_every_stage():
+    printed = " ".join(edgefer("compress", "--help").out.split())
+    assert all(stage in printed for stage in known_stages())
+
+
+def test_a_record_reads_back(killed_and_resumed):
+    out, _ = killed_and_resumed
+    record = msgspec.json.decode((out / "compress.json").read_bytes(), type=CompressRecord)
+    assert record.stages[0].race.speedup == pytest.approx(
+        record.stages[0].race.fps / record.stages[0].race.original_fps
+    )

@@ -1,0 +1,55 @@
+"""A saved network as what training starts from."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from training_samples import build_tiny, tiny_dataset, tiny_recipe
+
+from edgefer.errors import InputError, UntrustedCodeError
+from edgefer.training.trainer import train
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "tiny.keras"
+    build_tiny((32, 32, 3), 9, None, {}).save(path)
+    return path
+
+
+def from_file(path, *overrides):
+    return tiny_recipe(f"backbone={{family='file', weights='{path}'}}", "training.epochs=1", *overrides)
+
+
+def test_training_goes_on_from_the_files_weights(saved, tmp_path):
+    recipe = from_file(saved, "training.optimizer=sgd", "training.learning_rate=1e-9")
+    trained = train(recipe, tiny_dataset(), tmp_path / "run")
+    before, after = (keras.saving.load_model(path).trainable_weights for path in (saved, trained.path))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-6)
+    assert trained.record.weights == f"{saved} weights"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("backbone={family='file'}",), "the family file needs a model"),
+        (("input.channels=1",), r"takes \(32, 32, 3\) a face, the recipe has \(32, 32, 1\)"),
+        (("backbone.options.depth=3",), "unknown key"),
+        (("backbone.weights=none.keras",), r"none\.keras: no such file"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(saved, overrides, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(from_file(saved, *overrides), tiny_dataset(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    image = keras.Input((32, 32, 3))
+    value = keras.layers.Lambda(lambda x: x * 2)(image)
+    value = keras.layers.Dense(9, activation="softmax")(keras.layers.GlobalAveragePooling2D()(value))
+    keras.Model(image, value).save(tmp_path / "code.keras")
+    with pytest.raises((UntrustedCodeError, InputError), match="Lambda"):
+        train(from_file(tmp_path / "code.keras"), tiny_dataset(), tmp_path / "run")
