@@ -78,9 +78,12 @@ def build(
 def _stem(image: Any, width: int, options: Options) -> Any:
     from keras.layers import Conv2D
 
-    branches = [Conv2D(width, 3, 2, padding="same", use_bias=False, name="stem_conv3")(image)]
-    if options.branches:
-        branches.append(Conv2D(width, 1, 2, padding="same", use_bias=False, name="stem_conv1")(image))
+    # Not one of 1x1 beside one of 3x3: TensorFlow's oneDNN kernels write outside their memory when a 1x1 convolution
+    # of an image with stride 2 is trained.
+    branches = [
+        Conv2D(width, 3, 2, padding="same", use_bias=False, name=f"stem_conv{number}")(image)
+        for number in range(1, 3 if options.branches else 2)
+    ]
     return _sum_of(branches, "stem", options)
 
 
