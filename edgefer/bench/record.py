@@ -21,6 +21,9 @@ SCHEMA = 1
 
 Kind = Literal["measured", "emulated", "estimated"]
 
+KERNELS = ("XNNPACK", "builtin kernels", "reference kernels")
+"""TFLite's kernel sets, as sessions call them; their answers differ by more than processors' do."""
+
 
 class ArtifactRef(Frozen, frozen=True):
     """Which file was run."""
@@ -100,7 +103,10 @@ class ColdStart(Frozen, frozen=True):
 
 
 class RunRecord(Frozen, frozen=True):
-    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for."""
+    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for.
+
+    ``invalid`` is empty, or says why the times do not count: the board was throttled, say.
+    """
 
     schema: int
     kind: Kind
@@ -114,6 +120,12 @@ class RunRecord(Frozen, frozen=True):
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
+    invalid: str = ""
+
+    @property
+    def kernels(self) -> str:
+        """Which of TFLite's kernel sets ran, told from ``executed_on``; "" for other containers."""
+        return next((name for name in KERNELS if name in self.executed_on), "")
 
     def __post_init__(self) -> None:
         batches = [timing.batch for timing in self.timings]
