@@ -153,6 +153,18 @@ def load_target(name: str) -> Target:
     return target
 
 
+def with_kernels(target: Target, kernels: str) -> Target:
+    """The target with its TFLite files on another kernel set: ``xnnpack``, ``builtin`` or ``reference``.
+
+    Raises:
+        InputError: it takes no TFLite files.
+    """
+    if "tflite" not in target.runtimes:
+        raise InputError(f"target {target.id} takes no TFLite files, so it has no choice of kernels")
+    runtime = "litert" if kernels == "xnnpack" else f"litert-{kernels}"
+    return msgspec.structs.replace(target, runtimes={**target.runtimes, "tflite": runtime})
+
+
 def availability(target: Target, machine: Mapping[str, Any] | None = None) -> str:
     """Exactly what ``target`` needs and what a machine is instead; empty if it is available there.
 

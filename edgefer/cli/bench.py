@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.options import data_options
+from edgefer.cli.options import data_options, remote_options
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def _batch_sizes(
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
 )
+@click.option(
+    "--kernels",
+    type=click.Choice(["xnnpack", "builtin", "reference"]),
+    help="TFLite's kernels.  [default: xnnpack]",
+)
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
 @click.option(
     "--out",
@@ -60,6 +65,7 @@ def _batch_sizes(
     show_default=True,
     help="Folder for the RunRecords.",
 )
+@remote_options
 @console.json_option
 def command(
     artifacts: tuple[Path, ...],
@@ -69,30 +75,50 @@ def command(
     batches: tuple[int, ...] | None,
     threads: int | None,
     min_time: float | None,
+    kernels: str | None,
     accuracy_only: bool,
     out: Path,
+    host: tuple[str, ...],
+    remote_python: str,
+    remote_cache: bool,
     as_json: bool,
 ) -> None:
     """Measure ARTIFACTS on a target: latency, FPS, cold start, memory, and F1 where labelled data is given.
 
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
     --out folder, named <artifact>.<format>.<target>.json; 'edgefer report' makes tables and plots of them.
+
+    With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
+    is given again, and the records stand in a folder named like the host.
     """
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
     from edgefer.bench.runner import run
-    from edgefer.bench.target import load_target, require
+    from edgefer.bench.target import load_target, require, with_kernels
 
     target = load_target(target_id)
-    require(target)
+    if kernels:
+        target = with_kernels(target, kernels)
+    if not host:
+        require(target)
     opened = [open_artifact(path) for path in artifacts]
     files = _record_files(opened, target, out)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
-    with console.progress("bench") as advance:
-        records = run(opened, job, advance)
-    for record, file in zip(records, files, strict=True):
+    if host:
+        from edgefer.cli.bench_hosts import on_hosts
+        from edgefer.remote.hosts import Host
+
+        hosts = [Host(each, remote_python, remote_cache) for each in host]
+        found, failure = on_hosts(opened, job, hosts, files)
+    else:
+        with console.progress("bench") as advance:
+            found, failure = list(zip(run(opened, job, advance), files, strict=True)), None
+    for record, file in found:
         save_record(record, file)
-    _show(records, files, as_json)
+    if found:
+        _show([record for record, _ in found], [file for _, file in found], as_json)
+    if failure:
+        raise failure
 
 
 def _job(
@@ -151,7 +177,8 @@ def _show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) ->
     for record in records:
         for line in remarks(record):
             console.note(f"{record.artifact.name} {record.artifact.format}: {line}")
-    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {files[0].parent}")
+    folders = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in files))
+    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {folders}")
 
 
 def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
