@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from edgefer.runtimes.mil.model import Output
-from edgefer.runtimes.mil.operation import integers
+from edgefer.runtimes.mil.operation import Array, integers
 from edgefer.runtimes.mil.program import Program, Step
 
 # Float32 values that the largest result of one pass may have; beyond the processor's caches nothing is gained.
-PASS_VALUES = 1 << 20
+PASS_VALUES = 1 << 21
 
 # Without an axis these take all values alike, whatever they belong to.
 _ELEMENTWISE_WITHOUT_AXIS = frozenset({"quantize", "dequantize"})
@@ -58,10 +58,10 @@ def _sizes(program: Program) -> Iterator[int]:
 
 def _window(step: Step) -> int:
     """How much wider than its result an operation's scratch is: a convolution unrolls its windows."""
-    weight = step.constants.get("weight")
+    weight: Array | None = step.constants.get("weight")
     if step.operation.type != "conv" or weight is None or weight.shape[1] == 1:
         return 1
-    return max(1, math.prod(weight.shape[1:]) // weight.shape[0])
+    return max(1, math.prod(weight.shape[1:]) // len(weight))
 
 
 def _keeps_rows_apart(step: Step, ranks: Mapping[str, int]) -> bool:

@@ -26,7 +26,7 @@ class Blob(NamedTuple):
     """One constant's packed bytes, how many numbers they are and of which type."""
 
     dtype: DType
-    count: int
+    values: int
     data: bytes
 
 

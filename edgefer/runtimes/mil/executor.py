@@ -55,7 +55,8 @@ class Executor:
             for output, value in zip(step.operation.outputs, step.compute(results), strict=True):
                 if self.batches and value.shape[:1] != (rows,):
                     raise InputError(
-                        f"{step.operation.place} gives {value.shape} for {rows} images", hint="report this network"
+                        f"{step.operation.place} gives {value.shape} for {rows} images",
+                        hint="report this network",
                     )
                 results[output.name] = value
                 tell(output.name, value)

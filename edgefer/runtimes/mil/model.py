@@ -19,7 +19,16 @@ Shape = tuple[int | None, ...]
 ColorSpace = Literal["GRAYSCALE", "RGB", "BGR", "GRAYSCALE_FLOAT16"]
 
 _COLORS: dict[int, ColorSpace] = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
-_KINDS = {1: "int64", 2: "double", 3: "string", 4: "image", 5: "array", 6: "dictionary", 7: "sequence", 8: "state"}
+_KINDS = {
+    1: "int64",
+    2: "double",
+    3: "string",
+    4: "image",
+    5: "array",
+    6: "dictionary",
+    7: "sequence",
+    8: "state",
+}
 _MLPROGRAM = 502
 
 
@@ -105,7 +114,9 @@ def read_model(data: bytes) -> Model:
         raise ValueError("it is no ML Program, which is what Core ML calls models of iOS 15 and newer")
     functions = message.message(_MLPROGRAM).entries(2)
     if len(functions) != 1:
-        raise ValueError(f"it has {len(functions)} functions, {', '.join(functions) or 'none'}; one can be run")
+        raise ValueError(
+            f"it has {len(functions)} functions, {', '.join(functions) or 'none'}; one can be run"
+        )
     (function,) = functions.values()
     block = function.entries(3)[function.text(2)]
     described = message.message(2)

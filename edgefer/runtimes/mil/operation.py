@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ class Op:
 
     Constants of rank 0 arrive as Python or numpy scalars, float16 tensors as float32, data type names as text.
     ``exact``: every result is one of the inputs' values, so float16 inputs need no rounding afterwards.
+    ``layouts``: how constant inputs are best laid out in memory, arranged once.
     Semantics are those of coremltools' ``converters/mil/mil/ops/defs``.
     """
 
     id: str
     compute: Callable[..., Any]
     exact: bool = False
+    layouts: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
 
 
 def integers(values: Any) -> tuple[int, ...]:

@@ -52,7 +52,9 @@ def describe(path: Path) -> Model:
     try:
         return read_model(file.read_bytes())
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})", hint="copy the whole folder") from error
+        raise InputError(
+            f"{file}: cannot be read ({error.strerror})", hint="copy the whole folder"
+        ) from error
     except (ValueError, IndexError, KeyError) as error:
         raise InputError(f"{file}: damaged, or not what can be read here ({error})", hint=_AGAIN) from error
 
@@ -80,7 +82,9 @@ def _weights(path: Path) -> Weights:
     def named(name: str) -> WeightFile:
         parts = PurePosixPath(name).parts
         if parts[:1] != (_MODEL_PATH,) or ".." in parts:
-            raise InputError(f"{path}: its program refers to {name}, which is not in the package", hint=_AGAIN)
+            raise InputError(
+                f"{path}: its program refers to {name}, which is not in the package", hint=_AGAIN
+            )
         return WeightFile(folder.joinpath(*parts[1:]))
 
     return named

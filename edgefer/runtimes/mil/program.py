@@ -17,6 +17,7 @@ from edgefer.runtimes.mil.dtypes import FP16
 from edgefer.runtimes.mil.model import BlobReference, Model, Operation, Output, Value
 from edgefer.runtimes.mil.operation import Array, Op
 from edgefer.runtimes.mil.packing import unpack
+from edgefer.runtimes.mil.rounding import rounded
 
 Weights = Callable[[str], WeightFile]
 Input = str | Array | tuple[str | Array, ...]
@@ -110,12 +111,6 @@ def call(operation: Operation, op: Op, arguments: Mapping[str, Any]) -> tuple[Ar
     return tuple(rounded(value) if _is_half(output) else value for value, output in pairs)
 
 
-def rounded(values: Array) -> Array:
-    """Float32 values rounded to the nearest float16 (ties to even, infinite beyond 65504), held as float32."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float16).astype(np.float32)
-
-
 def _is_half(output: Output) -> bool:
     return output.type is not None and output.type.dtype is FP16
 
@@ -136,7 +131,7 @@ def _step(operation: Operation, constants: Mapping[str, Array], weights: Weights
     }
     _refuse_unknown(operation, op, inputs)
     bound = {name: value for name, value in inputs.items() if _is_bound(value)}
-    fixed = {name: _plain(value) for name, value in inputs.items() if name not in bound}
+    fixed = {name: _plain(_laid_out(op, name, value)) for name, value in inputs.items() if name not in bound}
     return Step(operation, op, fixed, bound)  # type: ignore[arg-type]
 
 
@@ -163,6 +158,10 @@ def _is_bound(value: Input) -> bool:
     return isinstance(value, str) or (isinstance(value, tuple) and any(isinstance(one, str) for one in value))
 
 
+def _laid_out(op: Op, name: str, value: Any) -> Any:
+    return op.layouts[name](value) if name in op.layouts else value
+
+
 def _plain(value: Any) -> Any:
     """A constant of rank 0 as a scalar, which is what operations take for their settings."""
     return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
@@ -187,10 +186,10 @@ def _from_file(operation: Operation, value: BlobReference, weights: Weights) -> 
     blob = weights(value.file).at(value.offset)
     sizes = [size for size in value.type.shape if size is not None]
     count = int(np.prod(sizes))
-    if blob.dtype != value.type.dtype or blob.count != count:
+    if blob.dtype != value.type.dtype or blob.values != count:
         raise InputError(
             f"{operation.place}: its constant should be {count} values of {value.type.dtype.name}, "
-            f"the weight file holds {blob.count} of {blob.dtype.name}",
+            f"the weight file holds {blob.values} of {blob.dtype.name}",
             hint="the package was damaged; copy or convert it again",
         )
     return unpack(blob.data, count, blob.dtype).reshape(sizes)

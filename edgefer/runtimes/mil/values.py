@@ -14,7 +14,17 @@ from edgefer.runtimes.mil.dtypes import DType
 from edgefer.runtimes.mil.packing import packed_size, unpack
 
 # MIL.proto, TensorValue: which field holds the values of a type; all others lie in "bytes", as in a weight file.
-_FIELDS = {"fp32": 1, "int16": 2, "uint16": 2, "int32": 2, "bool": 3, "string": 4, "int64": 5, "uint64": 5, "fp64": 6}
+_FIELDS = {
+    "fp32": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 2,
+    "bool": 3,
+    "string": 4,
+    "int64": 5,
+    "uint64": 5,
+    "fp64": 6,
+}
 _BYTES = 7
 
 

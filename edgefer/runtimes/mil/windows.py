@@ -17,7 +17,7 @@ class Windows(NamedTuple):
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
-    count: tuple[int, ...]
+    counts: tuple[int, ...]
 
 
 def windows(
@@ -43,7 +43,9 @@ def windows(
     if ceil_mode:  # a last window that begins within the input may end behind it
         padding = [
             (before, after + max(0, (count - 1) * step + span - size - before - after))
-            for (before, after), count, step, span, size in zip(padding, found, steps, spans, sizes, strict=True)
+            for (before, after), count, step, span, size in zip(
+                padding, found, steps, spans, sizes, strict=True
+            )
         ]
     return Windows(tuple(kernel), steps, spread, tuple(padding), tuple(found))
 
@@ -83,6 +85,6 @@ def taps(x: Array, over: Windows) -> Iterator[tuple[tuple[int, ...], Array]]:
     for place in np.ndindex(*over.kernel):
         cuts = (
             slice(at * gap, at * gap + (count - 1) * step + 1, step)
-            for at, gap, count, step in zip(place, over.dilations, over.count, over.strides, strict=True)
+            for at, gap, count, step in zip(place, over.dilations, over.counts, over.strides, strict=True)
         )
         yield place, x[(slice(None), *cuts)]

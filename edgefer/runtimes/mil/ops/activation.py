@@ -41,27 +41,35 @@ def elu(x: Floats, alpha: float) -> Floats:
 def sigmoid(x: Floats) -> Floats:
     """1 / (1 + exp(-x)), by way of tanh, which does not overflow."""
     half = np.float32(0.5)
-    return np.tanh(x * half) * half + half
+    found: Floats = np.tanh(x * half)
+    found *= half
+    found += half
+    return found
 
 
 def silu(x: Floats) -> Floats:
     """x * sigmoid(x)."""
-    return x * sigmoid(x)
+    found = sigmoid(x)
+    found *= x
+    return found
 
 
 def sigmoid_hard(x: Floats, alpha: float = 0.2, beta: float = 0.5) -> Floats:
     """alpha * x + beta, kept within 0..1."""
-    return np.clip(x * np.float32(alpha) + np.float32(beta), np.float32(0), np.float32(1))
+    found: Floats = np.clip(linear_activation(x, alpha, beta), np.float32(0), np.float32(1))
+    return found
 
 
 def softplus(x: Floats) -> Floats:
     """log(1 + exp(x))."""
-    return np.logaddexp(x, np.float32(0))
+    found: Floats = np.logaddexp(x, np.float32(0))
+    return found
 
 
 def softsign(x: Floats) -> Floats:
     """x / (1 + abs(x))."""
-    return x / (1 + np.abs(x))
+    found: Floats = x / (1 + np.abs(x))
+    return found
 
 
 def linear_activation(x: Floats, alpha: float, beta: float = 0.0) -> Floats:
@@ -75,14 +83,16 @@ def gelu(x: Floats, mode: str = "EXACT") -> Floats:
         return x * sigmoid(x * np.float32(1.702))
     if mode == "TANH_APPROXIMATION":
         inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
-        return x * (np.tanh(inner) + 1) * np.float32(0.5)
+        found: Floats = x * (np.tanh(inner) + 1) * np.float32(0.5)
+        return found
     return x * (erf(x * np.float32(np.sqrt(0.5))) + 1) * np.float32(0.5)
 
 
 def softmax(x: Floats, axis: int = -1) -> Floats:
     """exp(x) divided by its sum along ``axis``."""
-    odds = np.exp(x - x.max(axis=axis, keepdims=True))
-    return odds / odds.sum(axis=axis, keepdims=True)
+    odds: Floats = np.exp(x - x.max(axis=axis, keepdims=True))
+    odds /= odds.sum(axis=axis, keepdims=True)
+    return odds
 
 
 OPS = (

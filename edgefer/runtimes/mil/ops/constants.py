@@ -49,9 +49,8 @@ def lut_to_dense(indices: Array, lut: Array, shape: Any = None, vector_axis: int
     entries, length = lut.shape[-2:]
     if lut.ndim != indices.ndim + 2 or indices.max(initial=0) >= entries:
         raise ValueError(f"indices {indices.shape} up to {indices.max(initial=0)} and a table {lut.shape}")
-    found = lut.reshape(-1, length)[_table_numbers(lut.shape[:-2], indices.shape) * entries + indices]
-    if length == 1:
-        return found[..., 0]
+    found: Array = lut.reshape(-1, length)[_table_numbers(lut.shape[:-2], indices.shape) * entries + indices]
+    # A vector's values stand side by side along its axis.
     axis = int(vector_axis or 0) % indices.ndim
     sizes = tuple(size * length if at == axis else size for at, size in enumerate(indices.shape))
     return np.moveaxis(found, -1, axis + 1).reshape(sizes)

@@ -13,6 +13,9 @@ import numpy as np
 from edgefer.runtimes.mil.operation import Array, Floats, Op
 from edgefer.runtimes.mil.windows import Windows, padded, taps, windows
 
+# A quarter of a megabyte of float32, which a core's own cache holds.
+CACHED_VALUES = 1 << 16
+
 
 def conv(
     x: Floats,
@@ -47,27 +50,39 @@ def _dense(x: Array, weight: Floats, over: Windows) -> Floats:
     matrix = np.moveaxis(weight, (0, 1), (-1, -2)).reshape(-1, outputs)
     rows = x if math.prod(over.kernel) == 1 and set(over.strides) == {1} else _unrolled(x, over)
     product: Floats = rows.reshape(-1, channels * math.prod(over.kernel)) @ matrix
-    return product.reshape(len(x), *over.count, outputs)
+    return product.reshape(len(x), *over.counts, outputs)
 
 
 def _unrolled(x: Array, over: Windows) -> Array:
     """(N, windows..., taps, C): every window's values beside each other."""
-    columns = np.empty((len(x), *over.count, math.prod(over.kernel), x.shape[-1]), x.dtype)
+    columns = np.empty((len(x), *over.counts, math.prod(over.kernel), x.shape[-1]), x.dtype)
     for number, (_, view) in enumerate(taps(x, over)):
         columns[..., number, :] = view
     return columns
 
 
 def _depthwise(x: Array, weight: Floats, over: Windows) -> Floats:
-    """Each channel by itself, to one or more of its own."""
+    """Each channel by itself, to one or more of its own; a few images at a time, so that sums stay in the cache."""
     multiplier = len(weight) // x.shape[-1]
     source = x if multiplier == 1 else np.repeat(x, multiplier, axis=-1)
-    total = np.zeros((len(x), *over.count, len(weight)), np.float32)
-    product = np.empty_like(total)
-    for place, view in taps(source, over):
-        np.multiply(view, weight[(slice(None), 0, *place)], out=product)
-        total += product
+    total = np.zeros((len(x), *over.counts, len(weight)), np.float32)
+    rows = max(1, CACHED_VALUES // total[0].size)
+    for start in range(0, len(x), rows):
+        _add_taps(total[start : start + rows], source[start : start + rows], weight, over)
     return total
 
 
-OPS = (Op("conv", conv),)
+def _add_taps(total: Floats, source: Array, weight: Floats, over: Windows) -> None:
+    product = np.empty_like(total)
+    kernel = np.moveaxis(weight[:, 0], 0, -1)
+    for place, view in taps(source, over):
+        np.multiply(view, kernel[place], out=product)
+        total += product
+
+
+def channels_last(weight: Array) -> Array:
+    """The same ``weight`` (out, in, spatial...), in memory (spatial..., in, out) as a matrix product reads it."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-1, -2))), (-1, -2), (0, 1))
+
+
+OPS = (Op("conv", conv, layouts={"weight": channels_last}),)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgefer.runtimes.mil.operation import Array, Floats, Op
 
-# Rational approximation of erf on -4..4, within one unit in the last place of float32. Source: Eigen, MathFunctionsImpl.
+# Rational approximation of erf on -4..4 to float32's precision. Source: Eigen, MathFunctionsImpl.h.
 _ERF_ABOVE = (
     -2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05,
     -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02,
@@ -36,22 +36,26 @@ def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:
 
 def rsqrt(x: Floats, epsilon: float = 1e-12) -> Floats:
     """1 / sqrt(x + epsilon)."""
-    return 1 / np.sqrt(x + np.float32(epsilon))
+    found: Floats = 1 / np.sqrt(x + np.float32(epsilon))
+    return found
 
 
 def inverse(x: Floats, epsilon: float = 1e-4) -> Floats:
     """1 / (x + epsilon)."""
-    return 1 / (x + np.float32(epsilon))
+    found: Floats = np.float32(1) / (x + np.float32(epsilon))
+    return found
 
 
 def log(x: Floats, epsilon: float = 1e-45) -> Floats:
     """Natural logarithm of x + epsilon."""
-    return np.log(x + np.float32(epsilon))
+    found: Floats = np.log(x + np.float32(epsilon))
+    return found
 
 
 def clip(x: Floats, alpha: float, beta: float) -> Floats:
     """``x`` kept within alpha..beta."""
-    return np.clip(x, np.float32(alpha), np.float32(beta))
+    found: Floats = np.clip(x, np.float32(alpha), np.float32(beta))
+    return found
 
 
 def select(cond: Array, a: Array, b: Array) -> Array:
@@ -61,7 +65,8 @@ def select(cond: Array, a: Array, b: Array) -> Array:
 
 def divide(x: Array, y: Array) -> Array:
     """``x / y``; integers are divided towards minus infinity."""
-    return x // y if np.result_type(x, y).kind in "iu" else x / y
+    whole = np.result_type(x, y).kind in "iu"
+    return np.asarray(x // y if whole else x / y)
 
 
 def _unary(id_: str, function: Callable[[Any], Any], *, exact: bool = False) -> Op:
@@ -72,12 +77,12 @@ def _binary(id_: str, function: Callable[[Any, Any], Any], *, exact: bool = Fals
     return Op(id_, lambda x, y: function(x, y), exact)
 
 
-_UNARY = {
+_UNARY: dict[str, Callable[[Any], Any]] = {
     "abs": np.abs, "ceil": np.ceil, "cos": np.cos, "erf": erf, "exp": np.exp, "exp2": np.exp2, "floor": np.floor,
     "logical_not": np.logical_not, "round": np.rint, "sign": np.sign, "sin": np.sin, "sqrt": np.sqrt,
     "square": np.square, "tanh": np.tanh,
 }  # fmt: skip
-_BINARY = {
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "real_div": divide, "floor_div": np.floor_divide,
     "mod": np.mod, "pow": np.power, "equal": np.equal, "not_equal": np.not_equal, "greater": np.greater,
     "greater_equal": np.greater_equal, "less": np.less, "less_equal": np.less_equal,

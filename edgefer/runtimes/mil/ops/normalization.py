@@ -27,8 +27,10 @@ def instance_norm(
     """Each image's channel by its own mean and variance."""
     found = layer_norm(x, tuple(range(2, x.ndim)), epsilon=epsilon)
     if gamma is not None:
-        found = found * _channels(gamma, x)
-    return found if beta is None else found + _channels(beta, x)
+        found *= _channels(gamma, x)
+    if beta is not None:
+        found += _channels(beta, x)
+    return found
 
 
 def layer_norm(
@@ -37,15 +39,19 @@ def layer_norm(
     """``x`` by its mean and variance over ``axes``, which ``gamma`` and ``beta`` have the shape of."""
     over = integers(axes)
     centred = x - x.mean(axis=over, keepdims=True)
-    found = centred / np.sqrt(np.square(centred).mean(axis=over, keepdims=True) + np.float32(epsilon))
+    found: Floats = centred / np.sqrt(np.square(centred).mean(axis=over, keepdims=True) + np.float32(epsilon))
     if gamma is not None:
-        found = found * _spread(gamma, x, over)
-    return found if beta is None else found + _spread(beta, x, over)
+        found *= _spread(gamma, x, over)
+    if beta is not None:
+        found += _spread(beta, x, over)
+    return found
 
 
 def l2_norm(x: Floats, epsilon: float = 1e-6) -> Floats:
     """``x`` divided by its length over the last three axes."""
-    return x / np.sqrt(np.square(x).sum(axis=(-3, -2, -1), keepdims=True) + np.float32(epsilon))
+    length = np.sqrt(np.square(x).sum(axis=(-3, -2, -1), keepdims=True) + np.float32(epsilon))
+    found: Floats = x / length
+    return found
 
 
 def _channels(vector: Array, x: Array) -> Array:
@@ -57,6 +63,4 @@ def _spread(parameter: Array, x: Array, axes: tuple[int, ...]) -> Array:
     return parameter.reshape([size if axis in kept else 1 for axis, size in enumerate(x.shape)])
 
 
-OPS = tuple(
-    Op(function.__name__, function) for function in (batch_norm, instance_norm, layer_norm, l2_norm)
-)
+OPS = tuple(Op(function.__name__, function) for function in (batch_norm, instance_norm, layer_norm, l2_norm))

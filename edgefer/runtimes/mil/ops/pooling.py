@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edgefer.runtimes.mil.operation import Array, Floats, Op, integers
-from edgefer.runtimes.mil.windows import padded, taps, windows
-
-Combine = Callable[[Array, Array], Array]
+from edgefer.runtimes.mil.windows import Windows, padded, taps, windows
 
 
 def max_pool(
@@ -36,11 +33,16 @@ def avg_pool(
         x.shape[2:], integers(kernel_sizes), strides=strides, pad_type=pad_type, pad=pad, ceil_mode=ceil_mode
     )
     last = np.moveaxis(x, 1, -1)
-    total = functools.reduce(np.add, (view for _, view in taps(padded(last, over), over)))
-    if not exclude_padding_from_average:
-        return np.moveaxis(total / np.float32(math.prod(over.kernel)), -1, 1)
-    inside = padded(np.ones((1, *last.shape[1:-1], 1), np.float32), over)
-    return np.moveaxis(total / functools.reduce(np.add, (view for _, view in taps(inside, over))), -1, 1)
+    mean: Floats = _sum(padded(last, over), over)
+    if exclude_padding_from_average:
+        mean /= _sum(padded(np.ones((1, *last.shape[1:-1], 1), np.float32), over), over)
+    else:
+        mean /= np.float32(math.prod(over.kernel))
+    return np.moveaxis(mean, -1, 1)
+
+
+def _sum(x: Array, over: Windows) -> Floats:
+    return functools.reduce(np.add, (view for _, view in taps(x, over)), np.zeros((), np.float32))
 
 
 OPS = (Op("max_pool", max_pool, exact=True), Op("avg_pool", avg_pool))

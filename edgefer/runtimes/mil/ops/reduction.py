@@ -37,7 +37,7 @@ def reduce_argmax(x: Array, axis: int = -1, keep_dims: bool = False) -> Array:
     return np.asarray(np.argmax(x, axis=axis, keepdims=bool(keep_dims)), np.int32)
 
 
-_ROUNDING = {
+_ROUNDING: dict[str, Callable[..., Any]] = {
     "reduce_mean": np.mean,
     "reduce_sum": np.sum,
     "reduce_prod": np.prod,

@@ -95,7 +95,9 @@ def tile(x: Array, reps: Any) -> Array:
     return np.tile(x, integers(reps))
 
 
-def gather(x: Array, indices: Any, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Array:
+def gather(
+    x: Array, indices: Any, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False
+) -> Array:
     """The values of ``x`` at ``indices`` along ``axis``."""
     del validate_indices  # numpy always does
     if batch_dims:
@@ -108,7 +110,9 @@ def shape(x: Array) -> Array:
     return np.array(x.shape, np.int32)
 
 
-def upsample_nearest_neighbor(x: Array, scale_factor_height: float = 1, scale_factor_width: float = 1) -> Array:
+def upsample_nearest_neighbor(
+    x: Array, scale_factor_height: float = 1, scale_factor_width: float = 1
+) -> Array:
     """``x`` (N, C, H, W) with every pixel repeated; whole factors only."""
     factors = (scale_factor_height, scale_factor_width)
     if any(factor != int(factor) for factor in factors):
