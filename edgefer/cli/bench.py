@@ -94,12 +94,13 @@ def command(
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
     from edgefer.bench.runner import run
-    from edgefer.bench.target import load_target, require, with_kernels
+    from edgefer.bench.target import for_accuracy, load_target, require, with_kernels
 
     target = load_target(target_id)
     if kernels:
         target = with_kernels(target, kernels)
     if not host:
+        target = for_accuracy(target) if accuracy_only else target
         require(target)
     opened = [open_artifact(path) for path in artifacts]
     files = _record_files(opened, target, out)
