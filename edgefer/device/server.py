@@ -117,16 +117,23 @@ class Server:
         for folder in (self.objects, self.jobs):
             folder.mkdir(parents=True, exist_ok=True)
         self.say({"missing": list(sizes)})
-        for _ in sizes:
-            head, blob = read_frame(self.requests)
-            try:
-                self._keep(head["sha"], blob)
-            except OSError:
-                self._clear(frame["job"])
-                raise
-            self.say({})
+        self._receive(len(sizes), frame["job"])
         self._assemble(self.jobs / frame["job"], {name: sha for name, (sha, _) in files.items()})
         self.say({})
+
+    def _receive(self, count: int, job: str) -> None:
+        """Keep ``count`` contents; all are read even if one cannot be kept, so that the answer is heard."""
+        failure: OSError | None = None
+        for _ in range(count):
+            head, content = read_frame(self.requests)
+            try:
+                if failure is None:
+                    self._keep(head["sha"], content)
+            except OSError as error:
+                failure = error
+        if failure:
+            self._clear(job)
+            raise failure
 
     def do_run(self, frame: Frame, content: bytes) -> None:
         """Run the agent and pass on its lines; a request meanwhile, or none any more, ends it."""

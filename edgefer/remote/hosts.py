@@ -8,16 +8,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from edgefer.artifact import Artifact
-from edgefer.bench.record import RunRecord
+from edgefer.bench.record import Kind, RunRecord
 from edgefer.bench.runner import Job
-from edgefer.bench.target import availability
+from edgefer.bench.target import availability, for_accuracy
 from edgefer.device.job import RESULT_FILE
 from edgefer.device.shipping import kit
 from edgefer.errors import EdgeferError, TargetUnavailableError
@@ -61,11 +61,11 @@ def bench_on_hosts(
         InputError, VerificationError: an artifact is refused; nothing was sent to anyone.
     """
     refuse(artifacts, job.target)
-    package = pack(artifacts, job)
+    pack(artifacts, job)  # what does not fit is refused before anyone is asked
     together = _Together(len(hosts), progress)
     with ThreadPoolExecutor(len(hosts)) as pool:
         runs = [
-            pool.submit(_outcome, package, job, host, partial(together.advance, number), note)
+            pool.submit(_outcome, artifacts, job, host, partial(together.advance, number), note)
             for number, host in enumerate(hosts)
         ]
         try:
@@ -91,37 +91,48 @@ class _Together:
         self.progress(sum(self.shares), len(self.shares), remark)
 
 
-def _outcome(package: Package, job: Job, host: Host, progress: Progress, note: Note) -> Outcome:
+def _outcome(artifacts: Sequence[Artifact], job: Job, host: Host, progress: Progress, note: Note) -> Outcome:
     try:
-        return Outcome(host, records=tuple(_bench(package, job, host, progress, note)))
+        return Outcome(host, records=tuple(_bench(artifacts, job, host, progress, note)))
     except EdgeferError as error:
         return Outcome(host, error=error)
 
 
-def _bench(package: Package, job: Job, host: Host, progress: Progress, note: Note) -> list[RunRecord]:
+def _bench(
+    artifacts: Sequence[Artifact], job: Job, host: Host, progress: Progress, note: Note
+) -> list[RunRecord]:
     """One host from connection to records."""
+    with tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder:
+        with connect(host.address, host.python) as there:
+            facts = there.facts()
+            if not job.batches:
+                job = replace(job, target=for_accuracy(job.target, facts))
+            package = pack(artifacts, job)
+            _check(facts, job, package, host)
+            _run(there, package, Path(folder), host, progress, note)
+        stands_in = any(job.runtimes[task.runtime].stands_in for task in package.job.tasks)
+        kind: Kind = "emulated" if stands_in else "measured"
+        return records(package, Path(folder), target=job.target.id, kind=kind, data=job.data)
+
+
+def _run(
+    there: Connection, package: Package, folder: Path, host: Host, progress: Progress, note: Note
+) -> None:
+    """Send, run, and bring the result into ``folder``."""
     files: dict[str, Content] = {f"job/{name}": content for name, content in package.files.items()}
     files |= {f"kit/{name}": path for name, path in kit().items()}
     hashes = {name: hashlib.sha256(content_of(content)).hexdigest() for name, content in files.items()}
     identity = hashlib.sha256(json.dumps(sorted(hashes.items())).encode()).hexdigest()[:16]
-    with (
-        tempfile.TemporaryDirectory(prefix="edgefer-run-") as folder,
-        connect(host.address, host.python) as there,
-    ):
-        _check(there.facts(), job, package, host)
-        with _dropped(there, identity, cache=host.cache):
-            sent = there.put(
-                identity, files, hashes, lambda share: progress(share / 10, 1, f"{host.address}: send")
-            )
-            note(f"{host.address}: sent {sent} of {len(set(hashes.values()))} files, the others were there")
-            if not follow(there.run(identity), host.address, progress):
-                raise TargetUnavailableError(f"{host.address}: the run ended there without a result")
-            there.fetch(identity, [RESULT_FILE], Path(folder))
-            result = json.loads((Path(folder) / RESULT_FILE).read_bytes())
-            there.fetch(
-                identity, [t["probabilities"] for t in result["tasks"] if t["probabilities"]], Path(folder)
-            )
-        return records(package, Path(folder), target=job.target.id, kind="measured", data=job.data)
+    with _dropped(there, identity, cache=host.cache):
+        sent = there.put(
+            identity, files, hashes, lambda share: progress(share / 10, 1, f"{host.address}: send")
+        )
+        note(f"{host.address}: sent {sent} of {len(set(hashes.values()))} files, the others were there")
+        if not follow(there.run(identity), host.address, progress):
+            raise TargetUnavailableError(f"{host.address}: the run ended there without a result")
+        there.fetch(identity, [RESULT_FILE], folder)
+        result = json.loads((folder / RESULT_FILE).read_bytes())
+        there.fetch(identity, [t["probabilities"] for t in result["tasks"] if t["probabilities"]], folder)
 
 
 @contextmanager
@@ -145,7 +156,11 @@ def _check(facts: dict[str, Any], job: Job, package: Package, host: Host) -> Non
         raise TargetUnavailableError(f"{host.address}: target {job.target.id} is not there: it {lack}")
     wanted = [job.runtimes[task.runtime].packages for task in package.job.tasks]
     missing = [name for name in NEEDED if name not in facts["packages"]]
-    missing += [names[0] for names in dict.fromkeys(wanted) if not any(n in facts["packages"] for n in names)]
+    missing += [
+        names[0]
+        for names in dict.fromkeys(wanted)
+        if names and not any(n in facts["packages"] for n in names)
+    ]
     if missing:
         raise TargetUnavailableError(
             f"{host.address}: {', '.join(missing)} not installed there", hint=_install(facts, host, missing)

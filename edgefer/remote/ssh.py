@@ -108,7 +108,7 @@ class Connection:
         for sha in missing:
             with self._cut_by_failure():
                 sent(done / total)
-            self._ask({"sha": sha}, content_of(contents[sha]))
+            self._send({"sha": sha}, content_of(contents[sha]))
             done += sizes[sha]
         self._answer()
         return len(missing)
