@@ -112,8 +112,11 @@ def command(
         hosts = [Host(each, remote_python, remote_cache) for each in host]
         found, failure = on_hosts(opened, job, hosts, files)
     else:
+        from edgefer.remote.here import bench_here
+
+        measure = bench_here if target.options.variants and job.batches else run
         with console.progress("bench") as advance:
-            found, failure = list(zip(run(opened, job, advance), files, strict=True)), None
+            found, failure = list(zip(measure(opened, job, advance), files, strict=True)), None
     for record, file in found:
         save_record(record, file)
     if found:

@@ -48,7 +48,8 @@ def pack(artifacts: Sequence[Artifact], bench: BenchJob) -> Package:
         place = f"artifacts/{number}/{artifact.path.name}"
         files.update(artifact_files(artifact, place))
         rows = _add_rows(artifact, bench, files)
-        for variant, runtime in bench.target.variants(artifact.container):
+        variants = bench.target.variants(artifact.container)
+        for variant, runtime in variants if bench.batches else variants[:1]:
             wanted = bench.target.executed_on.get(artifact.container, "")
             tasks.append(Task(place, runtime, wanted, "" if variant else rows, variant))
             owners.append(number)

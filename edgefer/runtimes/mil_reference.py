@@ -89,4 +89,4 @@ def _missing() -> str:
     return ""
 
 
-RUNTIMES = (Runtime("coreml-reference", "coreml", _missing, MilSession, stands_in=True),)
+RUNTIMES = (Runtime("coreml-reference", "coreml", _missing, MilSession, stands_in=True, any_batch=True),)

@@ -14,8 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from artifact_samples import CLASSES
+from PIL import Image
 
+ROWS = 3000
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 CONFIG = """
 Port {port}
@@ -151,3 +155,19 @@ def sshd():
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory) -> Path:
+    """Test rows in class folders: enough of them that a run can be cut in the middle."""
+    root = tmp_path_factory.mktemp("faces")
+    for number, name in enumerate(CLASSES):
+        pixels = np.full((2, 2), 20 + number, np.uint8)
+        pixels.flat[number] = 250
+        for split, count in (("train", 1), ("test", ROWS // 3)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            Image.fromarray(pixels).save(folder / "0.png")
+            for copy in range(1, count):
+                (folder / f"{copy}.png").hardlink_to(folder / "0.png")
+    return root

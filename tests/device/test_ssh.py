@@ -14,31 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from artifact_samples import CLASSES, make, weights
-from PIL import Image
-from sshd import Sshd
+from artifact_samples import make, weights
+from sshd import ROWS, Sshd
 
 from edgefer.bench.record import load_record
 from edgefer.device import server as far_end
 from edgefer.device.server import Server, read_frame, write_frame
-
-ROWS = 3000
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory) -> Path:
-    """Test rows in class folders: enough of them that a run can be cut in the middle."""
-    root = tmp_path_factory.mktemp("faces")
-    for number, name in enumerate(CLASSES):
-        pixels = np.full((2, 2), 20 + number, np.uint8)
-        pixels.flat[number] = 250
-        for split, count in (("train", 1), ("test", ROWS // 3)):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            Image.fromarray(pixels).save(folder / "0.png")
-            for copy in range(1, count):
-                (folder / f"{copy}.png").hardlink_to(folder / "0.png")
-    return root
 
 
 class Bench:
