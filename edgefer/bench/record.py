@@ -1,6 +1,6 @@
 """RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
 
-Schema history: 1 — first version.
+Schema history: 1 — first version; ``parity`` and ``instructions`` were added as optional fields.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from edgefer.artifact import Baseline
+from edgefer.bench.emulated import Instructions, Parity
 from edgefer.errors import InputError
 from edgefer.files import write_atomic
 from edgefer.metrics import Score
@@ -114,8 +115,12 @@ class RunRecord(Frozen, frozen=True):
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
+    parity: Parity | None = None
+    instructions: Instructions | None = None
 
     def __post_init__(self) -> None:
+        if self.kind == "emulated" and (self.timings or self.cold_start or self.peak_memory_bytes):
+            raise ValueError("what was emulated has no latency, cold start or memory")
         batches = [timing.batch for timing in self.timings]
         if len(set(batches)) != len(batches):
             raise ValueError("one timing a batch size")
