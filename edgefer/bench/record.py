@@ -1,6 +1,7 @@
 """RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
 
-Schema history: 1 — first version; ``parity`` and ``instructions`` were added as optional fields.
+Schema history: 1 — first version; ``invalid``, ``parity`` and ``instructions`` were
+added as optional fields.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from edgefer.spec import Frozen, LabelSet, Lineage
 SCHEMA = 1
 
 Kind = Literal["measured", "emulated", "estimated"]
+
+KERNELS = ("XNNPACK", "builtin kernels", "reference kernels")
+"""TFLite's kernel sets, as sessions call them; their answers differ by more than processors' do."""
 
 
 class ArtifactRef(Frozen, frozen=True):
@@ -101,7 +105,10 @@ class ColdStart(Frozen, frozen=True):
 
 
 class RunRecord(Frozen, frozen=True):
-    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for."""
+    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for.
+
+    ``invalid`` is empty, or says why the times do not count: the board was throttled, say.
+    """
 
     schema: int
     kind: Kind
@@ -115,8 +122,14 @@ class RunRecord(Frozen, frozen=True):
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
+    invalid: str = ""
     parity: Parity | None = None
     instructions: Instructions | None = None
+
+    @property
+    def kernels(self) -> str:
+        """Which of TFLite's kernel sets ran, told from ``executed_on``; "" for other containers."""
+        return next((name for name in KERNELS if name in self.executed_on), "")
 
     def __post_init__(self) -> None:
         if self.kind == "emulated" and (self.timings or self.cold_start or self.peak_memory_bytes):

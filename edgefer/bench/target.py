@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import platform
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 import edgefer
+from edgefer.bench.machine import facts
 from edgefer.bench.measure import Plan
 from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.registry import lookup
 from edgefer.runtimes.base import Runtime
 from edgefer.spec import Frozen
 
-BOARD_FILE = Path("/proc/device-tree/model")
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-
 
 class Needs(Frozen, frozen=True):
     """What a machine must be; empty fields ask for nothing. ``what`` says all of it in words, after "needs".
 
     ``system`` and ``machine`` are ``platform.system()`` and ``.machine()``; ``macos`` is the lowest major
-    version; ``board`` is how the device tree's name of the board begins; ``package`` must be importable;
+    version; ``board`` is how the device tree's name of the board begins; ``package`` must be installed;
     ``provider`` is an ONNX Runtime execution provider that must be built in, and if it is CUDA's, an NVIDIA
     driver must be loaded.
     """
@@ -171,9 +169,12 @@ def load_target(name: str) -> Target:
     return target
 
 
-def availability(target: Target) -> str:
-    """Exactly what ``target`` needs and what this machine is instead; empty if it is available here."""
-    lack = _lack(target.needs)
+def availability(target: Target, machine: Mapping[str, Any] | None = None) -> str:
+    """Exactly what ``target`` needs and what a machine is instead; empty if it is available there.
+
+    ``machine`` holds the ``facts`` of a remote machine; None is this one.
+    """
+    lack = _lack(target.needs, facts() if machine is None else machine)
     return f"needs {target.needs.what}; {lack}" if lack else ""
 
 
@@ -195,44 +196,29 @@ def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runti
     )
 
 
-def board() -> str:
-    """The board's name from the device tree, e.g. ``Raspberry Pi 5 Model B Rev 1.0``; "" elsewhere."""
-    try:
-        return BOARD_FILE.read_bytes().rstrip(b"\0\n").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _lack(needs: Needs) -> str:
-    """The first need that this machine does not meet, in words; "" if it meets all."""
-    here = f"{platform.system()} {platform.machine()}"
-    if needs.system not in ("", platform.system()) or needs.machine not in ("", platform.machine()):
+def _lack(needs: Needs, machine: Mapping[str, Any]) -> str:
+    """The first need that a machine does not meet, in words; "" if it meets all."""
+    here = f"{machine['system']} {machine['machine']}"
+    if needs.system not in ("", machine["system"]) or needs.machine not in ("", machine["machine"]):
         return f"this is {here}"
-    if needs.macos and _macos() < needs.macos:
-        return f"this is macOS {platform.mac_ver()[0]}"
-    if needs.board and not board().startswith(needs.board):
-        return f"this is {board() or here}"
-    return _lack_of_software(needs)
+    if needs.macos and int(machine["macos"].partition(".")[0] or 0) < needs.macos:
+        return f"this is macOS {machine['macos']}"
+    if needs.board and not machine["board"].startswith(needs.board):
+        return f"this is {machine['board'] or here}"
+    return _lack_of_software(needs, machine)
 
 
-def _lack_of_software(needs: Needs) -> str:
-    """The same for packages and execution providers."""
-    from importlib.util import find_spec
-
-    if needs.package and find_spec(needs.package) is None:
+def _lack_of_software(needs: Needs, machine: Mapping[str, Any]) -> str:
+    """The same for packages and execution providers; the latter are known of this machine only."""
+    if needs.package and needs.package not in machine["packages"]:
         return f"{needs.package} is not installed"
     if not needs.provider:
         return ""
     if needs.provider not in (providers := _providers()):
         return f"the providers here are: {', '.join(providers) or 'none, without onnxruntime'}"
-    if needs.provider.startswith("CUDA") and os.name == "posix" and not NVIDIA_DRIVER.exists():
+    if needs.provider.startswith("CUDA") and os.name == "posix" and not machine["nvidia"]:
         return "no NVIDIA driver is loaded"
     return ""
-
-
-def _macos() -> int:
-    """Major version of macOS, 0 elsewhere."""
-    return int(platform.mac_ver()[0].partition(".")[0] or 0)
 
 
 def _providers() -> tuple[str, ...]:

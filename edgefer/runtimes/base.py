@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.artifact import Artifact
+from edgefer.contract import Loadable
 from edgefer.preprocessing import Floats, Pixels
 
 
@@ -32,13 +32,15 @@ class Session(Protocol):
 class Runtime:
     """Runs artifacts of one container.
 
-    ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file.
+    ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file. One of
+    ``packages`` must be installed, the first is the one to install; on a remote machine that is all that is asked.
     """
 
     id: str
     container: str
     missing: Callable[[], str]
-    open: Callable[[Artifact, int], Session]
+    open: Callable[[Loadable, int], Session]
+    packages: tuple[str, ...] = ()
 
 
 def predict(session: Session, pixels: Pixels, *, batch: int = 64) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgefer.artifact import Artifact
+from edgefer.contract import Loadable
 from edgefer.errors import TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
@@ -32,7 +32,7 @@ class CoreMLSession:
     ours to set there.
     """
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(self, artifact: Loadable, threads: int) -> None:
         del threads
         if _missing():
             raise TargetUnavailableError(f"{artifact.path}: {_missing()}")
@@ -63,4 +63,4 @@ class CoreMLSession:
         return np.asarray(rows, np.float32)
 
 
-RUNTIMES = (Runtime("coreml", "coreml", _missing, CoreMLSession),)
+RUNTIMES = (Runtime("coreml", "coreml", _missing, CoreMLSession, ("coremltools",)),)

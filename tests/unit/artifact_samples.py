@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgefer.agreement import spread_of
 from edgefer.artifact import (
     MANIFEST_SCHEMA,
-    Golden,
     GoldenInfo,
     IOSpec,
     Manifest,
     TensorSpec,
-    golden_sha256,
     write_artifact,
 )
+from edgefer.contract import Golden, golden_sha256
 from edgefer.embedding import payload_sha256
 from edgefer.spec import InputSpec, LabelSet
-from edgefer.verification import spread_of
 
 CLASSES = ("a", "b", "c")
 PIXELS = np.array([[255, 0, 0, 9], [0, 255, 0, 9], [0, 0, 255, 9], [200, 90, 0, 9]], np.uint8).reshape(

@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from edgefer.bench import machine as facts_of
 from edgefer.bench import target as module
 from edgefer.bench.target import (
     availability,
@@ -28,7 +29,7 @@ def machine(monkeypatch, system, processor, *, board="", macos=""):
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: processor)
     monkeypatch.setattr(platform, "mac_ver", lambda: (macos, ("", "", ""), ""))
-    monkeypatch.setattr(module, "board", lambda: board)
+    monkeypatch.setattr(facts_of, "board", lambda: board)
 
 
 def write(tmp_path, **changes):
@@ -92,9 +93,9 @@ def test_coreml_on_a_mac(monkeypatch):
     machine(monkeypatch, "Darwin", "x86_64", macos="14.1")
     assert availability(load_target("coreml")).endswith("; this is Darwin x86_64")
     machine(monkeypatch, "Darwin", "arm64", macos="15.0")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(facts_of, "packages", dict)
     assert availability(load_target("coreml")).endswith("; coremltools is not installed")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(facts_of, "packages", lambda: {"coremltools": "9.0"})
     assert availability(load_target("coreml")) == ""
 
 
@@ -110,10 +111,10 @@ def test_raspberry_pi(monkeypatch, number):
 
 
 def test_the_board_is_read_from_the_device_tree(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "BOARD_FILE", tmp_path / "model")
-    assert module.board() == ""
+    monkeypatch.setattr(facts_of, "BOARD_FILE", tmp_path / "model")
+    assert facts_of.board() == ""
     (tmp_path / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
-    assert module.board() == "Raspberry Pi 5 Model B Rev 1.0"
+    assert facts_of.board() == "Raspberry Pi 5 Model B Rev 1.0"
 
 
 def test_cuda_needs_the_provider_and_the_driver(monkeypatch, tmp_path):
@@ -123,7 +124,7 @@ def test_cuda_needs_the_provider_and_the_driver(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "_providers", lambda: ())
     assert availability(target).endswith("; the providers here are: none, without onnxruntime")
     monkeypatch.setattr(module, "_providers", lambda: ("CUDAExecutionProvider", "CPUExecutionProvider"))
-    monkeypatch.setattr(module, "NVIDIA_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(facts_of, "NVIDIA_DRIVER", tmp_path / "version")
     assert availability(target).endswith("; no NVIDIA driver is loaded")
     (tmp_path / "version").write_text("NVRM version")
     assert availability(target) == ""
