@@ -104,10 +104,21 @@ class ColdStart(Frozen, frozen=True):
     first_ns: int
 
 
+class Variant(Frozen, frozen=True):
+    """The same artifact with another setting of the runtime (Core ML's compute units), timed in the same run."""
+
+    name: str
+    executed_on: str
+    timings: tuple[BatchTiming, ...] = ()
+    cold_start: ColdStart | None = None
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class RunRecord(Frozen, frozen=True):
     """One artifact on one target. ``executed_on`` is what really ran, never what was asked for.
 
-    ``invalid`` is empty, or says why the times do not count: the board was throttled, say.
+    ``invalid`` is empty, or says why the times do not count: the board was throttled, say. ``details`` is what the
+    runtime itself tells: Core ML's compute plan.
     """
 
     schema: int
@@ -123,6 +134,8 @@ class RunRecord(Frozen, frozen=True):
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
     invalid: str = ""
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
     parity: Parity | None = None
     instructions: Instructions | None = None
 

@@ -66,9 +66,13 @@ class Emulation(Frozen, frozen=True):
 
 
 class Options(Frozen, frozen=True):
-    """Settings of the runtime. ``threads`` 0 means one a physical core."""
+    """Settings of the runtime. ``threads`` 0 means one a physical core.
+
+    ``variants`` maps a name to a runtime that runs the target's files in another way; all are timed in the same run.
+    """
 
     threads: int = 0
+    variants: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Measuring(Frozen, frozen=True):
@@ -129,6 +133,10 @@ class Target(Frozen, frozen=True):
     def takes(self, format_id: str) -> bool:
         """Whether artifacts of this format run here."""
         return any(fnmatch.fnmatchcase(format_id, pattern) for pattern in self.formats)
+
+    def variants(self, container: str) -> tuple[tuple[str, str], ...]:
+        """Runtimes that run a container here: the target's own under the name "", then the variants."""
+        return (("", self.runtimes[container]), *self.options.variants.items())
 
 
 def folder() -> Path:

@@ -28,12 +28,17 @@ class Session(Protocol):
         """Untimed: raw outputs to class probabilities float32 (N, classes)."""
 
 
+def _nothing(_: Loadable) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Runs artifacts of one container.
 
     ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file. One of
     ``packages`` must be installed, the first is the one to install; on a remote machine that is all that is asked.
+    ``explain(artifact)`` gives what the library itself tells about how it will run a file, as plain values.
     """
 
     id: str
@@ -41,6 +46,7 @@ class Runtime:
     missing: Callable[[], str]
     open: Callable[[Loadable, int], Session]
     packages: tuple[str, ...] = ()
+    explain: Callable[[Loadable], dict[str, Any]] = _nothing
 
 
 def predict(session: Session, pixels: Pixels, *, batch: int = 64) -> npt.NDArray[np.float32]:
