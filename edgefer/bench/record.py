@@ -141,8 +141,8 @@ class RunRecord(Frozen, frozen=True):
 
     @property
     def kernels(self) -> str:
-        """Which of TFLite's kernel sets ran, told from ``executed_on``; "" for other containers."""
-        return next((name for name in KERNELS if name in self.executed_on), "")
+        """Which of TFLite's kernel sets ran; "" for other containers."""
+        return kernels_in(self.executed_on)
 
     def __post_init__(self) -> None:
         if self.kind == "emulated" and (self.timings or self.cold_start or self.peak_memory_bytes):
@@ -150,6 +150,11 @@ class RunRecord(Frozen, frozen=True):
         batches = [timing.batch for timing in self.timings]
         if len(set(batches)) != len(batches):
             raise ValueError("one timing a batch size")
+
+
+def kernels_in(executed_on: str) -> str:
+    """Which of ``KERNELS`` a session's own words name, "" if none."""
+    return next((name for name in KERNELS if name in executed_on), "")
 
 
 def save_record(record: RunRecord, path: Path) -> None:

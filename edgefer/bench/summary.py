@@ -15,12 +15,16 @@ def summarize(record: RunRecord) -> dict[str, Any]:
         "format": record.artifact.format,
         "bytes": record.artifact.bytes,
         "target": record.target,
+        "kind": record.kind,
         "executed_on": record.executed_on,
         "threads": record.environment.get("threads"),
         "latency": [summarize_timing(timing) for timing in record.timings],
         "cold_start_ms": (cold.load_ns + cold.first_ns) / 1e6 if cold else None,
         "peak_memory_bytes": record.peak_memory_bytes,
         "accuracy": summarize_accuracy(record.accuracy) if record.accuracy else None,
+        "kernels": record.kernels,
+        "parity": record.parity,
+        "instructions": record.instructions,
         "notes": record.notes,
     }
 

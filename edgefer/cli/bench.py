@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.bench_emulated import emulated, emulation_options, print_parity, refuse_options
 from edgefer.cli.options import data_options
 from edgefer.errors import InputError
 
@@ -53,6 +54,7 @@ def _batch_sizes(
     help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
 )
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
+@emulation_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -70,26 +72,34 @@ def command(
     threads: int | None,
     min_time: float | None,
     accuracy_only: bool,
+    emulate: bool,
     out: Path,
     as_json: bool,
+    **emulation: Any,
 ) -> None:
     """Measure ARTIFACTS on a target: latency, FPS, cold start, memory, and F1 where labelled data is given.
 
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
     --out folder, named <artifact>.<format>.<target>.json; 'edgefer report' makes tables and plots of them.
+
+    With --emulate nothing is timed: the target's own runtime answers the rows on an emulated processor, beside this
+    machine, and its instructions are counted. 'edgefer emulator setup' makes that possible.
     """
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
-    from edgefer.bench.runner import run
     from edgefer.bench.target import load_target, require
 
     target = load_target(target_id)
-    require(target)
+    if emulate:
+        timed = {"--batch": batches, "--threads": threads, "--min-time": min_time}
+        refuse_options(timed, "--emulate measures no latency, and counts on one thread")
+    else:
+        refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
+        require(target)
     opened = [open_artifact(path) for path in artifacts]
-    files = _record_files(opened, target, out)
+    files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
-    with console.progress("bench") as advance:
-        records = run(opened, job, advance)
+    records = emulated(opened, target, job.data, **emulation) if emulate else _measured(opened, job)
     for record, file in zip(records, files, strict=True):
         save_record(record, file)
     _show(records, files, as_json)
@@ -125,9 +135,17 @@ def _job(
     )
 
 
-def _record_files(artifacts: Sequence[Artifact], target: Target, out: Path) -> list[Path]:
+def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
+    """Measure on this machine, with progress."""
+    from edgefer.bench.runner import run
+
+    with console.progress("bench") as advance:
+        return run(artifacts, job, advance)
+
+
+def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
     """Where each record goes; two artifacts may not want the same place."""
-    files = [out / f"{a.path.stem}.{a.format}.{target.id}.json" for a in artifacts]
+    files = [out / f"{a.path.stem}.{a.format}.{target}.json" for a in artifacts]
     for number, file in enumerate(files):
         if file in files[:number]:
             raise InputError(
@@ -148,6 +166,7 @@ def _show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) ->
         summaries = [summarize(record) for record in records]
         _print_latency([s for s in summaries if s["latency"]])
         _print_accuracy([s for s in summaries if s["accuracy"]])
+        print_parity([s for s in summaries if s["instructions"]])
     for record in records:
         for line in remarks(record):
             console.note(f"{record.artifact.name} {record.artifact.format}: {line}")

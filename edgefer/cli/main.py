@@ -13,7 +13,9 @@ import edgefer
 import edgefer.cli as rooms
 from edgefer.errors import EdgeferError
 
-NOT_COMMANDS = {"main", "console", "models", "options", "data_clean", "recipe_data", "ensembles"}
+NOT_COMMANDS = {
+    "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated",
+}  # fmt: skip
 
 
 class CommandFolder(click.Group):
