@@ -13,7 +13,6 @@ from edgefer.emulation import counting, pieces
 from edgefer.emulation.guest import Guest, furnish
 from edgefer.emulation.processes import Advance, run_together
 from edgefer.emulation.sites import Site
-from edgefer.remote.packing import install_kit
 
 THREADS = 1
 """Of every session, here and there: instructions are counted of one thread."""
@@ -28,11 +27,9 @@ class Board:
         self.site = site
         self.processes = processes
         self._scratch = scratch
-        root, kit = scratch / "root", scratch / "kit"
-        root.mkdir()
-        furnish(root, pieces.system().place, emulation)
-        install_kit(kit)
-        self.guest = Guest(emulation, root, (kit, pieces.site(site.id).place))
+        self._system = pieces.system().place
+        root = furnish(scratch / "root", self._system, emulation)
+        self.guest = Guest(emulation, root, (pieces.kit().place, pieces.site(site.id).place))
 
     def work(self, job: Path, advance: Advance) -> None:
         """Let one agent do all of the job in folder ``job`` that is not done yet."""
@@ -53,8 +50,10 @@ class Board:
 
     @property
     def identity(self) -> str:
-        """All that makes this board another than others, but for the kit."""
-        return f"{self.guest.emulation} {pieces.system().place.name} {pieces.site(self.site.id).place.name}"
+        """All that makes this board another than others."""
+        return " ".join(
+            [str(self.guest.emulation), self._system.name, *(p.name for p in self.guest.packages)]
+        )
 
     @property
     def _name(self) -> str:
@@ -72,5 +71,6 @@ def booted(emulation: Emulation, site: Site, processes: int) -> Iterator[Board]:
         TargetUnavailableError: the emulator is not set up for ``site``.
     """
     pieces.require(pieces.pieces([site.id]))
+    pieces.set_up([pieces.kit()])
     with tempfile.TemporaryDirectory(prefix="edgefer-board-") as scratch:
         yield Board(emulation, site, processes, Path(scratch))

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from edgefer.bench.emulated import Instructions, Parity
+from edgefer.bench.emulated import Instructions
 from edgefer.bench.environment import cpu_model
 from edgefer.bench.record import RunRecord
+from edgefer.bench.scoring import score_probabilities
+from edgefer.device.answering import joined
 from edgefer.device.job import RESULT_FILE
 from edgefer.emulation.beside import open_alike, parity
 from edgefer.emulation.rows import Rows
@@ -19,8 +20,10 @@ from edgefer.registry import discover
 from edgefer.remote.records import records
 
 # What the guest reads of the machine below it, and a board would not have.
-NOT_ITS_OWN = ("board", "frequency_mhz", "governor", "temperature_c", "throttled", "memory_bytes", "load_before",
-               "load_after", "physical_cores", "logical_cores", "usable_cores")  # fmt: skip
+NOT_ITS_OWN = (
+    "board", "frequency_mhz", "governor", "temperature_c", "throttled", "memory_bytes", "load_before", "load_after",
+    "physical_cores", "logical_cores", "usable_cores",
+)  # fmt: skip
 
 
 def record(work: Work, instructions: Instructions, qemu: str) -> RunRecord:
@@ -29,20 +32,28 @@ def record(work: Work, instructions: Instructions, qemu: str) -> RunRecord:
     Raises:
         EdgeferError: the artifact answers NaN, or no runtime here has the board's kernels.
     """
-    rows = work.rows
-    scored = (lambda _: rows.data) if rows and rows.whole else None
-    target = work.target.id
-    (made,) = records(work.package, work.folder, target=target, kind="emulated", data=scored)
+    (proven,) = records(work.proof, work.folder, target=work.target.id, kind="emulated")
     (said,) = json.loads((work.folder / RESULT_FILE).read_bytes())["tasks"]
-    cpu = work.board.guest.emulation.cpu
-    around = {key: value for key, value in made.environment.items() if key not in NOT_ITS_OWN}
+    around = {key: value for key, value in proven.environment.items() if key not in NOT_ITS_OWN}
+    made = msgspec.structs.replace(
+        proven,
+        executed_on=f"{proven.executed_on} on QEMU {qemu} as {work.board.guest.emulation.cpu}",
+        environment=around | {"emulation": _emulation(work, qemu)},
+        details=proven.details | {"golden": said["golden"]},
+        instructions=instructions,
+    )
+    return _with_rows(made, work, work.rows) if work.rows else made
+
+
+def _with_rows(made: RunRecord, work: Work, rows: Rows) -> RunRecord:
+    """The record with what the answers to the rows are worth."""
+    answers = joined(work.folder, 0, work.package.job)
+    session = open_alike(work.artifact, made.executed_on, discover("edgefer.runtimes", "RUNTIMES"))
+    batch = work.package.job.chunk
     return msgspec.structs.replace(
         made,
-        executed_on=f"{made.executed_on} on QEMU {qemu} as {cpu}",
-        environment=around | {"emulation": _emulation(work, qemu)},
-        details=made.details | {"golden": said["golden"]},
-        parity=_parity(work, rows, made.executed_on, said["probabilities"]) if rows else None,
-        instructions=instructions,
+        accuracy=score_probabilities(answers, work.artifact, rows.data) if rows.whole else None,
+        parity=parity(work.artifact, answers, rows, session, batch=batch),
     )
 
 
@@ -55,9 +66,3 @@ def _emulation(work: Work, qemu: str) -> dict[str, Any]:
         "seconds": round(work.seconds, 1),
         "host": cpu_model(),
     }
-
-
-def _parity(work: Work, rows: Rows, executed_on: str, answers: str) -> Parity:
-    emulated = np.load(work.folder / answers, allow_pickle=False)
-    session = open_alike(work.artifact, executed_on, discover("edgefer.runtimes", "RUNTIMES"))
-    return parity(work.artifact, emulated, rows, session, batch=work.package.job.chunk)

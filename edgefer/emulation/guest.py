@@ -28,7 +28,7 @@ class Guest:
         """The command line that runs ``python WORDS`` on the board; ``plugin`` is a QEMU plugin and its arguments."""
         attached = ["-plugin", ",".join(plugin)] if plugin else []
         machine = [QEMU, "-cpu", self.emulation.cpu, "-L", str(self.root), *attached]
-        return [*machine, str(self.root / PYTHON), "-s", "-B", *map(str, words)]
+        return [*machine, str(self.root / PYTHON), "-s", *map(str, words)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -38,6 +38,7 @@ class Guest:
 
 def furnish(folder: Path, system: Path, emulation: Emulation) -> Path:
     """Make ``folder`` the root of one processor: the shared ``system``, linked, and its own ``/proc/cpuinfo``."""
+    folder.mkdir()
     for entry in sorted(system.iterdir()):
         (folder / entry.name).symlink_to(entry)
     (folder / "proc").mkdir()

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from edgefer.datasets.cache import folder as cache_folder
+from edgefer.device import shipping
 from edgefer.emulation import counting, debian, sites
 from edgefer.errors import InputError, TargetUnavailableError
-from edgefer.files import atomic_directory, size_of
+from edgefer.files import atomic_directory, sha256_of_parts, size_of
+from edgefer.remote.packing import install_kit
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,12 @@ def counter() -> Piece:
     """The plugin that counts instructions."""
     source = counting.SOURCE.read_text(encoding="utf-8")
     return Piece("counter", f"plugin for QEMU, from {counting.SOURCE.name}", 1, (source,), counting.build)
+
+
+def kit() -> Piece:
+    """The modules of edgefer that a real board gets, too; it is built when a board starts, not at set-up."""
+    content = sha256_of_parts({name: path.read_bytes() for name, path in shipping.kit().items()})
+    return Piece("kit", "edgefer's own modules for devices", 1, (content,), install_kit)
 
 
 def pieces(runtimes: Iterable[str], mirror: str = debian.MIRROR) -> tuple[Piece, ...]:

@@ -9,7 +9,6 @@ from edgefer.artifact import Artifact
 from edgefer.bench.emulated import Instructions
 from edgefer.bench.runner import Job
 from edgefer.bench.target import Target
-from edgefer.device.shipping import kit
 from edgefer.emulation.board import THREADS, Board
 from edgefer.emulation.pieces import home
 from edgefer.emulation.processes import Advance
@@ -26,7 +25,7 @@ class Work:
 
     def __init__(self, artifact: Artifact, target: Target, board: Board, rows: Rows | None) -> None:
         self.artifact, self.target, self.board, self.rows = artifact, target, board, rows
-        self._proof = _package(artifact, target, None)
+        self.proof = _package(artifact, target, None)
         self.package = _package(artifact, target, rows)
         self.folder = home() / "unfinished" / _key(self.package, board)
 
@@ -36,7 +35,7 @@ class Work:
         Raises:
             VerificationError: the answers are not the backbone's, within the format's tolerance.
         """
-        unpack(self._proof, self.folder)
+        unpack(self.proof, self.folder)
         self.board.work(self.folder, advance)
 
     def count(self) -> Instructions:
@@ -53,7 +52,6 @@ class Work:
         finally:
             seconds = self.seconds + time.perf_counter() - begin
             write_atomic(self.folder / "seconds", str(seconds).encode())
-        self.board.work(self.folder, lambda _: None)
 
     @property
     def seconds(self) -> float:
@@ -74,8 +72,7 @@ def _package(artifact: Artifact, target: Target, rows: Rows | None) -> Package:
 
 
 def _key(package: Package, board: Board) -> str:
-    """All that shapes the answers: files, rows and settings; processor and packages; the kit's own code."""
+    """All that shapes the answers: files, rows and settings; processor, packages and the kit's own code."""
     parts = {name: content_of(content) for name, content in package.files.items()}
-    parts |= {f"kit/{name}": path.read_bytes() for name, path in kit().items()}
     parts["board"] = board.identity.encode()
     return sha256_of_parts(parts)[:24]
