@@ -43,10 +43,14 @@ def setup(runtimes: tuple[str, ...], mirror: str, as_json: bool) -> None:
 
     wanted = pieces.pieces(runtimes or PLAIN, mirror)
     for piece in wanted:
-        size = "there already" if piece.ready else f"about {piece.megabytes} MB"
-        console.note(f"{piece.id} ({size}): {piece.what}")
+        if not piece.ready:
+            console.note(f"to build: {piece.id}, about {piece.megabytes} MB: {piece.what}")
     with console.progress("emulator") as advance:
         built = pieces.set_up(wanted, lambda number, piece: advance(number, len(wanted), piece.id))
+        advance(len(wanted), len(wanted), "trying it out")
+        tried = _try_out(runtimes or PLAIN)
+    for line in tried:
+        console.note(line)
     if as_json:
         console.print_json([_facts(each) for each in built])
     else:
@@ -84,6 +88,20 @@ def remove() -> None:
     from edgefer.emulation import pieces
 
     console.note(f"{pieces.remove() / 1e6:.0f} MB deleted from {pieces.home()}")
+
+
+def _try_out(runtimes: Sequence[str]) -> list[str]:
+    """Start every runtime on every processor that a target names; what was seen, one line a runtime."""
+    from edgefer.bench.target import targets
+    from edgefer.emulation.board import booted
+
+    processors = [target.emulation for target in targets().values() if target.emulation]
+    for runtime in runtimes:
+        for processor in processors:
+            with booted(processor, SITES[runtime], processes=1) as board:
+                board.try_out()
+    named = ", ".join(processor.cpu for processor in processors)
+    return [f"{runtime} starts on an emulated {named}" for runtime in runtimes]
 
 
 def _qemu() -> str:

@@ -31,6 +31,15 @@ class Board:
         root = furnish(scratch / "root", self._system, emulation)
         self.guest = Guest(emulation, root, (pieces.kit().place, pieces.site(site.id).place))
 
+    def try_out(self) -> None:
+        """Import there what the agent and its runtime need; Python keeps what it compiled for that, for later runs.
+
+        Raises:
+            EdgeferError: it cannot be imported; what it said last is told.
+        """
+        program = f"import PIL.Image, {self.site.module}, edgefer.device.agent"
+        run_together(self.guest, [self.guest.command("-c", program)], self._name, lambda _: None)
+
     def work(self, job: Path, advance: Advance) -> None:
         """Let one agent do all of the job in folder ``job`` that is not done yet."""
         run_together(self.guest, [self._agent(job)], self._name, advance)

@@ -15,9 +15,13 @@ PLATFORMS = ("2_27", "2_28", "2_34", "2014", "2_17")
 
 @dataclass(frozen=True)
 class Site:
-    """``id`` is the runtime's package; ``requirements`` are pip's, ``megabytes`` about what they take unpacked."""
+    """A runtime: ``id`` is its package, ``module`` what of it is imported.
+
+    ``requirements`` are pip's, ``megabytes`` about what they take unpacked.
+    """
 
     id: str
+    module: str
     container: str
     requirements: tuple[str, ...]
     megabytes: int
@@ -26,10 +30,24 @@ class Site:
 SITES = {
     site.id: site
     for site in (
-        Site("ai-edge-litert", "tflite", ("ai-edge-litert==2.3.0", "numpy>=2,<2.5", "pillow>=11"), 124),
+        Site(
+            "ai-edge-litert",
+            "ai_edge_litert.interpreter",
+            "tflite",
+            ("ai-edge-litert==2.3.0", "numpy>=2,<2.5", "pillow>=11"),
+            124,
+        ),
         # With numpy 2 it imports, and raises SystemError once an interpreter is made.
-        Site("tflite-runtime", "tflite", ("tflite-runtime==2.14.0", "numpy>=1.26,<2", "pillow>=11"), 77),
-        Site("onnxruntime", "onnx", ("onnxruntime==1.31.1", "numpy>=2,<2.5", "pillow>=11"), 120),
+        Site(
+            "tflite-runtime",
+            "tflite_runtime.interpreter",
+            "tflite",
+            ("tflite-runtime==2.14.0", "numpy>=1.26,<2", "pillow>=11"),
+            77,
+        ),
+        Site(
+            "onnxruntime", "onnxruntime", "onnx", ("onnxruntime==1.31.1", "numpy>=2,<2.5", "pillow>=11"), 120
+        ),
     )
 }
 PLAIN = ("ai-edge-litert", "tflite-runtime")
