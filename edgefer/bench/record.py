@@ -1,6 +1,7 @@
 """RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
 
-Schema history: 1 — first version.
+Schema history: 1 — first version; ``invalid``, ``parity`` and ``instructions`` were
+added as optional fields.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 import numpy as np
 
 from edgefer.artifact import Baseline
+from edgefer.bench.emulated import Instructions, Parity
 from edgefer.errors import InputError
 from edgefer.files import write_atomic
 from edgefer.metrics import Score
@@ -134,16 +136,25 @@ class RunRecord(Frozen, frozen=True):
     invalid: str = ""
     details: dict[str, Any] = msgspec.field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
+    parity: Parity | None = None
+    instructions: Instructions | None = None
 
     @property
     def kernels(self) -> str:
-        """Which of TFLite's kernel sets ran, told from ``executed_on``; "" for other containers."""
-        return next((name for name in KERNELS if name in self.executed_on), "")
+        """Which of TFLite's kernel sets ran; "" for other containers."""
+        return kernels_in(self.executed_on)
 
     def __post_init__(self) -> None:
+        if self.kind == "emulated" and (self.timings or self.cold_start or self.peak_memory_bytes):
+            raise ValueError("what was emulated has no latency, cold start or memory")
         batches = [timing.batch for timing in self.timings]
         if len(set(batches)) != len(batches):
             raise ValueError("one timing a batch size")
+
+
+def kernels_in(executed_on: str) -> str:
+    """Which of ``KERNELS`` a session's own words name, "" if none."""
+    return next((name for name in KERNELS if name in executed_on), "")
 
 
 def save_record(record: RunRecord, path: Path) -> None:

@@ -43,6 +43,28 @@ class Needs(Frozen, frozen=True):
             raise ValueError("needs must say in `what` what it asks for")
 
 
+class Emulation(Frozen, frozen=True):
+    """The target's processor for ``bench --emulate``: as QEMU calls it, and as its ``/proc/cpuinfo`` would.
+
+    ``implementer``, ``variant``, ``part`` and ``revision`` are the fields of Arm's MIDR register; runtimes choose
+    their kernels by them and by ``features``, the kernel's names of instruction sets.
+    """
+
+    cpu: str
+    cores: int
+    implementer: int
+    variant: int
+    part: int
+    revision: int
+    features: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.cores < 1 or not self.features:
+            raise ValueError("an emulated processor needs cores and features")
+        if self.cpu == "max":
+            raise ValueError("QEMU's plain max gets int8 wrong without saying so; name a processor")
+
+
 class Options(Frozen, frozen=True):
     """Settings of the runtime. ``threads`` 0 means one a physical core.
 
@@ -84,6 +106,7 @@ class Target(Frozen, frozen=True):
     ``runtimes`` maps a container to the id of the runtime that runs it here. ``executed_on`` maps a container
     to a text that its session's ``executed_on`` must hold: what else it reports is a fallback, and an error.
     ``stand_ins`` maps a container to the runtime that tells accuracy, and nothing else, where the target is missing.
+    ``emulation`` is the processor to emulate where the target is not at hand; None: it cannot be emulated.
     """
 
     id: str
@@ -96,6 +119,7 @@ class Target(Frozen, frozen=True):
     options: Options = Options()
     measure: Measuring = Measuring()
     needs: Needs = Needs()
+    emulation: Emulation | None = None
 
     def __post_init__(self) -> None:
         if not self.batches or min(self.batches) < 1:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.options import data_options, remote_options
+from edgefer.cli.bench_emulated import emulated, emulation_options, print_parity, refuse_options
+from edgefer.cli.bench_hosts import host_options, on_hosts
+from edgefer.cli.options import data_options
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def _batch_sizes(
     help="TFLite's kernels.  [default: xnnpack]",
 )
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
+@emulation_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -65,7 +68,7 @@ def _batch_sizes(
     show_default=True,
     help="Folder for the RunRecords.",
 )
-@remote_options
+@host_options
 @console.json_option
 def command(
     artifacts: tuple[Path, ...],
@@ -77,11 +80,13 @@ def command(
     min_time: float | None,
     kernels: str | None,
     accuracy_only: bool,
+    emulate: bool,
     out: Path,
     host: tuple[str, ...],
     remote_python: str,
     remote_cache: bool,
     as_json: bool,
+    **emulation: Any,
 ) -> None:
     """Measure ARTIFACTS on a target: latency, FPS, cold start, memory, and F1 where labelled data is given.
 
@@ -90,39 +95,47 @@ def command(
 
     With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
     is given again, and the records stand in a folder named like the host.
+
+    With --emulate nothing is timed: the target's own runtime answers the rows on an emulated processor, beside this
+    machine, and its instructions are counted. 'edgefer emulator setup' makes that possible.
     """
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
-    from edgefer.bench.runner import run
-    from edgefer.bench.target import for_accuracy, load_target, require, with_kernels
 
-    target = load_target(target_id)
-    if kernels:
-        target = with_kernels(target, kernels)
-    if not host:
-        target = for_accuracy(target) if accuracy_only else target
-        require(target)
-    opened = [open_artifact(path) for path in artifacts]
-    files = _record_files(opened, target, out)
-    job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
-    if host:
-        from edgefer.cli.bench_hosts import on_hosts
-        from edgefer.remote.hosts import Host
-
-        hosts = [Host(each, remote_python, remote_cache) for each in host]
-        found, failure = on_hosts(opened, job, hosts, files)
+    if emulate:
+        timed = {"--batch": batches, "--threads": threads, "--min-time": min_time, "--host": host}
+        refuse_options(timed, "--emulate measures no latency, and counts on one thread")
     else:
-        from edgefer.remote.here import bench_here
-
-        measure = bench_here if target.options.variants and job.batches else run
-        with console.progress("bench") as advance:
-            found, failure = list(zip(measure(opened, job, advance), files, strict=True)), None
+        refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
+    target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
+    opened = [open_artifact(path) for path in artifacts]
+    files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
+    failure = None
+    if host:
+        found, failure = on_hosts(opened, job, files, host, remote_python, cache=remote_cache)
+    else:
+        records = emulated(opened, target, job.data, **emulation) if emulate else _measured(opened, job)
+        found = list(zip(records, files, strict=True))
     for record, file in found:
         save_record(record, file)
     if found:
         _show([record for record, _ in found], [file for _, file in found], as_json)
     if failure:
         raise failure
+
+
+def _target(target_id: str, kernels: str | None, *, here: bool, accuracy_only: bool) -> Target:
+    """The target with what the options change; if it is to run ``here``, it must be available."""
+    from edgefer.bench.target import for_accuracy, load_target, require, with_kernels
+
+    target = load_target(target_id)
+    if kernels:
+        target = with_kernels(target, kernels)
+    if here:
+        target = for_accuracy(target) if accuracy_only else target
+        require(target)
+    return target
 
 
 def _job(
@@ -155,9 +168,19 @@ def _job(
     )
 
 
-def _record_files(artifacts: Sequence[Artifact], target: Target, out: Path) -> list[Path]:
+def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
+    """Measure on this machine, with progress."""
+    from edgefer.bench.runner import run
+    from edgefer.remote.here import bench_here
+
+    measure = bench_here if job.target.options.variants and job.batches else run
+    with console.progress("bench") as advance:
+        return measure(artifacts, job, advance)
+
+
+def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
     """Where each record goes; two artifacts may not want the same place."""
-    files = [out / f"{a.path.stem}.{a.format}.{target.id}.json" for a in artifacts]
+    files = [out / f"{a.path.stem}.{a.format}.{target}.json" for a in artifacts]
     for number, file in enumerate(files):
         if file in files[:number]:
             raise InputError(
@@ -178,6 +201,7 @@ def _show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) ->
         summaries = [summarize(record) for record in records]
         _print_latency([s for s in summaries if s["latency"]])
         _print_accuracy([s for s in summaries if s["accuracy"]])
+        print_parity([s for s in summaries if s["instructions"]])
     for record in records:
         for line in remarks(record):
             console.note(f"{record.artifact.name} {record.artifact.format}: {line}")

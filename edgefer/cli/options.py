@@ -47,31 +47,3 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what names other machines: ``host``, ``remote_python``, ``remote_cache``."""
-    options = (
-        click.option(
-            "--host",
-            multiple=True,
-            metavar="[USER@]HOST",
-            help="Run there, by OpenSSH, with its configuration and keys; several run side by side.",
-        ),
-        click.option(
-            "--remote-python",
-            default="python3",
-            show_default=True,
-            metavar="COMMAND",
-            help="Python 3.11 or newer on the host, with numpy, pillow and the runtime.",
-        ),
-        click.option(
-            "--remote-cache/--no-remote-cache",
-            default=True,
-            show_default=True,
-            help="Keep what was sent in the host's ~/.cache/edgefer-device, so that it is not sent again.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command

@@ -36,13 +36,38 @@ class Body:
 
 
 @dataclass(frozen=True)
+class ColumnGroup:
+    """A heading above ``span`` columns; ``kind`` is one of measured, emulated, estimated and missing, or empty."""
+
+    title: str
+    kind: str
+    span: int
+
+
+@dataclass(frozen=True)
 class Table:
-    """A captioned table; ``words_in`` are the columns that hold text and not numbers."""
+    """A captioned table; ``words_in`` are the columns that hold text and not numbers.
+
+    ``groups`` are headings above the columns, from the first on; none where the columns speak for themselves.
+    """
 
     caption: str
     columns: tuple[str, ...]
     bodies: tuple[Body, ...]
     words_in: frozenset[str] = frozenset()
+    groups: tuple[ColumnGroup, ...] = ()
+
+    @property
+    def full_columns(self) -> tuple[str, ...]:
+        """The columns, each after the title and kind of its group, for where there is one line of headings only."""
+        above = [group for group in self.groups for _ in range(group.span)]
+        if not above:
+            return self.columns
+        named = (
+            f"{group.title} {group.kind}: {column}".strip(": ")
+            for group, column in zip(above, self.columns, strict=True)
+        )
+        return tuple(named)
 
 
 def artifact_table(group: Group) -> Table:
