@@ -12,7 +12,7 @@ from edgefer.bench.measure import Plan, Samples, measure
 from edgefer.contract import Loadable
 from edgefer.errors import EdgeferError
 from edgefer.preprocessing import Pixels
-from edgefer.runtimes.base import Session
+from edgefer.runtimes.base import Runtime, Session
 
 
 class Loaded(Protocol):
@@ -20,6 +20,8 @@ class Loaded(Protocol):
 
     @property
     def artifact(self) -> Loadable: ...
+    @property
+    def runtime(self) -> Runtime: ...
     @property
     def session(self) -> Session: ...
     @property
@@ -45,7 +47,7 @@ def latency(
 def _takes(each: Loaded, batch: int) -> bool:
     """Whether the file can be run at this batch size; if its size is fixed to another, that is noted."""
     fixed = each.artifact.manifest.io.input.shape[0]
-    if fixed in (None, batch):
+    if each.runtime.any_batch or fixed in (None, batch):
         return True
     each.notes.append(f"batch {batch} not run: the file is fixed to batch {fixed}")
     return False

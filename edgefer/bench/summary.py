@@ -26,6 +26,7 @@ def summarize(record: RunRecord) -> dict[str, Any]:
         "parity": record.parity,
         "instructions": record.instructions,
         "notes": record.notes,
+        "invalid": record.invalid,
     }
 
 
@@ -50,8 +51,9 @@ def summarize_accuracy(accuracy: Accuracy) -> dict[str, Any]:
 
 
 def remarks(record: RunRecord) -> list[str]:
-    """What should not be overlooked: the run's notes, unstable timings, the reason for a missing F1 drop."""
-    lines = list(record.notes)
+    """What should not be overlooked: why it is invalid, notes, unstable timings, the reason for a missing F1 drop."""
+    lines = [f"INVALID: {record.invalid}"] if record.invalid else []
+    lines += record.notes
     lines += [f"batch {t.batch} is unstable: {t.unstable}" for t in record.timings if t.unstable]
     if record.accuracy and record.accuracy.drop_skipped:
         lines.append(f"no F1 drop: {record.accuracy.drop_skipped}")

@@ -10,6 +10,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, print_parity, refuse_options
+from edgefer.cli.bench_hosts import host_options, on_hosts
 from edgefer.cli.options import data_options
 from edgefer.errors import InputError
 
@@ -53,6 +54,11 @@ def _batch_sizes(
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
 )
+@click.option(
+    "--kernels",
+    type=click.Choice(["xnnpack", "builtin", "reference"]),
+    help="TFLite's kernels.  [default: xnnpack]",
+)
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
 @emulation_options
 @click.option(
@@ -62,6 +68,7 @@ def _batch_sizes(
     show_default=True,
     help="Folder for the RunRecords.",
 )
+@host_options
 @console.json_option
 def command(
     artifacts: tuple[Path, ...],
@@ -71,9 +78,13 @@ def command(
     batches: tuple[int, ...] | None,
     threads: int | None,
     min_time: float | None,
+    kernels: str | None,
     accuracy_only: bool,
     emulate: bool,
     out: Path,
+    host: tuple[str, ...],
+    remote_python: str,
+    remote_cache: bool,
     as_json: bool,
     **emulation: Any,
 ) -> None:
@@ -82,27 +93,49 @@ def command(
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
     --out folder, named <artifact>.<format>.<target>.json; 'edgefer report' makes tables and plots of them.
 
+    With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
+    is given again, and the records stand in a folder named like the host.
+
     With --emulate nothing is timed: the target's own runtime answers the rows on an emulated processor, beside this
     machine, and its instructions are counted. 'edgefer emulator setup' makes that possible.
     """
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
-    from edgefer.bench.target import load_target, require
 
-    target = load_target(target_id)
     if emulate:
-        timed = {"--batch": batches, "--threads": threads, "--min-time": min_time}
+        timed = {"--batch": batches, "--threads": threads, "--min-time": min_time, "--host": host}
         refuse_options(timed, "--emulate measures no latency, and counts on one thread")
     else:
         refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
-        require(target)
+    target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
     files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
-    records = emulated(opened, target, job.data, **emulation) if emulate else _measured(opened, job)
-    for record, file in zip(records, files, strict=True):
+    failure = None
+    if host:
+        found, failure = on_hosts(opened, job, files, host, remote_python, cache=remote_cache)
+    else:
+        records = emulated(opened, target, job.data, **emulation) if emulate else _measured(opened, job)
+        found = list(zip(records, files, strict=True))
+    for record, file in found:
         save_record(record, file)
-    _show(records, files, as_json)
+    if found:
+        _show([record for record, _ in found], [file for _, file in found], as_json)
+    if failure:
+        raise failure
+
+
+def _target(target_id: str, kernels: str | None, *, here: bool, accuracy_only: bool) -> Target:
+    """The target with what the options change; if it is to run ``here``, it must be available."""
+    from edgefer.bench.target import for_accuracy, load_target, require, with_kernels
+
+    target = load_target(target_id)
+    if kernels:
+        target = with_kernels(target, kernels)
+    if here:
+        target = for_accuracy(target) if accuracy_only else target
+        require(target)
+    return target
 
 
 def _job(
@@ -138,9 +171,11 @@ def _job(
 def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
     """Measure on this machine, with progress."""
     from edgefer.bench.runner import run
+    from edgefer.remote.here import bench_here
 
+    measure = bench_here if job.target.options.variants and job.batches else run
     with console.progress("bench") as advance:
-        return run(artifacts, job, advance)
+        return measure(artifacts, job, advance)
 
 
 def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
@@ -170,7 +205,8 @@ def _show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) ->
     for record in records:
         for line in remarks(record):
             console.note(f"{record.artifact.name} {record.artifact.format}: {line}")
-    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {files[0].parent}")
+    folders = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in files))
+    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {folders}")
 
 
 def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ import edgefer.cli as rooms
 from edgefer.errors import EdgeferError
 
 NOT_COMMANDS = {
-    "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated",
+    "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated", "bench_hosts",
 }  # fmt: skip
 
 

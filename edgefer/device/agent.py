@@ -8,8 +8,8 @@ standard output stands one JSON object a line:
 - ``{"result": "result.json"}`` as the last one
 
 ``result.json`` holds ``started``, ``environment``, ``invalid`` (why the times do not count, or "") and a list
-``tasks``: ``executed_on``, ``golden`` (an ``Agreement``), ``cold``, ``timings``, ``notes``, ``details`` and
-``probabilities`` (a file name, or ""). With ``--share`` only that share of the rows is answered and no result is
+``tasks``: ``executed_on``, ``golden`` (see ``edgefer.device.proving``), ``cold``, ``timings``, ``notes``, ``details``
+and ``probabilities`` (a file name, or ""). With ``--share`` only that share of the rows is answered and no result is
 written; run it without afterwards.
 """
 
@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import edgefer
-from edgefer.agreement import compare, lacks_proof
 from edgefer.bench.cold import measure_cold
 from edgefer.bench.environment import default_threads, environment, load_average
 from edgefer.bench.latency import latency
@@ -35,10 +34,11 @@ from edgefer.bench.throttling import pace, spoilt
 from edgefer.contract import DeviceFile, open_on_device
 from edgefer.device.answering import answer, joined, npy_bytes
 from edgefer.device.job import PIECES, RESULT_FILE, Job, Task, read_job
+from edgefer.device.proving import prove
 from edgefer.errors import EdgeferError, TargetMismatchError, TargetUnavailableError, VerificationError
 from edgefer.files import write_atomic
 from edgefer.registry import discover, lookup
-from edgefer.runtimes.base import Runtime, Session, predict
+from edgefer.runtimes.base import Runtime, Session
 
 Advance = Callable[[float], None]
 Progress = Callable[[float, float, str], None]
@@ -146,20 +146,17 @@ def answer_share(work: Work, share: tuple[int, int], progress: Progress) -> None
 def _golden(work: Work, each: Loaded, advance: Advance) -> Piece:
     """Replay the golden images."""
     del work, advance
-    golden = each.artifact.golden
-    if reason := lacks_proof(golden):
-        raise VerificationError(f"{each.artifact.path.name}: {reason}")
-    replayed = predict(each.session, golden.inputs)
-    if replayed.shape != golden.outputs.shape:
-        reason = f"outputs have shape {replayed.shape}, the backbone's {golden.outputs.shape}"
-        raise VerificationError(f"{each.artifact.path.name}: {reason}")
-    found = compare(each.artifact.manifest.format, golden.outputs, replayed)
-    if found.broken:
-        figures = f"largest difference {found.max_abs:.3g}, mean {found.row_mean:.3g}"
-        raise VerificationError(
-            f"{each.artifact.path.name}: on {each.session.executed_on} its {found.broken} ({figures})"
-        )
-    return {"executed_on": each.session.executed_on, "golden": asdict(found)}
+    found = prove(each.artifact, each.session)
+    if found["reason"]:
+        name, where = each.artifact.path.name, each.session.executed_on
+        raise VerificationError(f"{name}: on {where}: {found['reason']}{_figures(found)}")
+    return {"executed_on": each.session.executed_on, "golden": found}
+
+
+def _figures(found: dict[str, Any]) -> str:
+    if "max_abs" not in found:
+        return ""
+    return f" (largest difference {found['max_abs']:.3g}, mean {found['row_mean']:.3g})"
 
 
 def _cold(work: Work, each: Loaded, advance: Advance) -> Piece:

@@ -20,24 +20,24 @@ SHIPPED = (
     "edgefer/device/__init__.py",
     "edgefer/device/agent.py",
     "edgefer/device/answering.py",
+    "edgefer/device/bundled.py",
     "edgefer/device/job.py",
+    "edgefer/device/proving.py",
     "edgefer/embedding.py",
     "edgefer/errors.py",
     "edgefer/files.py",
     "edgefer/pixels.py",
     "edgefer/preprocessing.py",
+    "edgefer/protobuf.py",
     "edgefer/quieting.py",
     "edgefer/registry.py",
-    "edgefer/runtimes/__init__.py",
-    "edgefer/runtimes/base.py",
-    "edgefer/runtimes/coreml.py",
-    "edgefer/runtimes/feeding.py",
-    "edgefer/runtimes/litert.py",
-    "edgefer/runtimes/onnx.py",
 )
+# All runtimes: which of them can run is found out there.
+RUNTIMES = "edgefer/runtimes"
 
 
 def kit() -> dict[str, Path]:
     """The shipped files: path below the folder that goes on Python's path → where the file is here."""
     root = Path(edgefer.__file__).parent.parent
-    return {name: root / name for name in SHIPPED}
+    runtimes = sorted((root / RUNTIMES).rglob("*.py"))
+    return {name: root / name for name in (*SHIPPED, *(p.relative_to(root).as_posix() for p in runtimes))}

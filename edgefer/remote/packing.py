@@ -46,9 +46,10 @@ def pack(artifacts: Sequence[Artifact], bench: BenchJob) -> Package:
     owners: list[int] = []
     for number, artifact in enumerate(artifacts):
         place = f"artifacts/{number}/{artifact.path.name}"
-        files.update(_parts(artifact, place))
+        files.update(artifact_files(artifact, place))
         rows = _add_rows(artifact, bench, files)
-        for variant, runtime in bench.target.variants(artifact.container):
+        variants = bench.target.variants(artifact.container)
+        for variant, runtime in variants if bench.batches else variants[:1]:
             wanted = bench.target.executed_on.get(artifact.container, "")
             tasks.append(Task(place, runtime, wanted, "" if variant else rows, variant))
             owners.append(number)
@@ -79,8 +80,8 @@ def content_of(content: Content) -> bytes:
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def _parts(artifact: Artifact, place: str) -> dict[str, Content]:
-    """The files of an artifact, which may be a package."""
+def artifact_files(artifact: Artifact, place: str) -> dict[str, Content]:
+    """The files of an artifact, which may be a package, each with its place below the one given."""
     if not artifact.path.is_dir():
         return {place: artifact.path}
     return {f"{place}/{p.relative_to(artifact.path).as_posix()}": p for p in files_in(artifact.path)}

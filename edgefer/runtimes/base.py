@@ -39,6 +39,9 @@ class Runtime:
     ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file. One of
     ``packages`` must be installed, the first is the one to install; on a remote machine that is all that is asked.
     ``explain(artifact)`` gives what the library itself tells about how it will run a file, as plain values.
+    ``any_batch``: its sessions take any number of images a call, whatever batch size the file is fixed to.
+    ``stands_in``: it computes what the container's own runtime would, on machines that lack that one. Its answers count
+    for accuracy, as emulated ones, and never for speed.
     """
 
     id: str
@@ -47,6 +50,8 @@ class Runtime:
     open: Callable[[Loadable, int], Session]
     packages: tuple[str, ...] = ()
     explain: Callable[[Loadable], dict[str, Any]] = _nothing
+    stands_in: bool = False
+    any_batch: bool = False
 
 
 def predict(session: Session, pixels: Pixels, *, batch: int = 64) -> npt.NDArray[np.float32]:

@@ -18,7 +18,7 @@ from edgefer.bench.runner import Job
 from edgefer.bench.target import load_target
 from edgefer.datasets.base import Dataset, Subset
 from edgefer.device.job import PIECES, RESULT_FILE, read_job
-from edgefer.device.shipping import SHIPPED, kit
+from edgefer.device.shipping import kit
 from edgefer.remote.following import follow
 from edgefer.remote.packing import Package, pack, unpack
 from edgefer.remote.records import records
@@ -72,9 +72,9 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", kit())
 def test_what_a_shipped_module_imports_is_shipped_too(name):
-    modules = {re.sub(r"(/__init__)?\.py$", "", each).replace("/", ".") for each in SHIPPED}
+    modules = {re.sub(r"(/__init__)?\.py$", "", each).replace("/", ".") for each in kit()}
     ours = {each for each in imports(kit()[name]) if each.partition(".")[0] == "edgefer"}
     missing = {each for each in ours if each not in modules and each.rpartition(".")[0] not in modules}
     assert not missing
