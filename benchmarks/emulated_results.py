@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.costs import RECORDS
 from benchmarks.results import NOT_YET, markdown_table
 from edgefer.bench.record import RunRecord, load_record
 from edgefer.report import words
+from edgefer.spec import Frozen
 
 PI = RECORDS / "pi"
 NAMES = ("s0-mobilenetv2", "student-micro")
@@ -20,19 +23,42 @@ COLUMNS = (
 )  # fmt: skip
 
 
+class BundleProof(Frozen, frozen=True):
+    """What a bundle said of one of its files: how far its answers to the golden images are from the backbone's."""
+
+    board: str
+    artifact: str
+    executed_on: str
+    status: str
+    max_abs: float
+    row_mean: float
+    top1: float
+
+
+class BundleProofs(Frozen, frozen=True):
+    """All proofs of one bundle. Schema history: 1 — first version."""
+
+    schema: int
+    made: str
+    proofs: tuple[BundleProof, ...]
+
+
 def emulated(records: Path = PI) -> str:
     """One table a network that was run, with what it was run on."""
-    parts = [part for name in NAMES if (part := _network(name, records / name))]
+    parts = [part for name in NAMES if (part := _network(name, records))]
     return "\n\n".join(parts) or NOT_YET
 
 
-def _network(name: str, folder: Path) -> str:
-    """The table of one network; "" without records."""
-    taken = [load_record(file) for file in sorted(folder.rglob("*.json"))]
+def _network(name: str, records: Path) -> str:
+    """What is known of one network; "" without records."""
+    taken = [load_record(file) for file in sorted((records / name).rglob("*.json"))]
     if not taken:
         return ""
     taken.sort(key=_place)
-    return f"{_machine(name, taken)}\n\n{markdown_table(COLUMNS, map(_row, taken))}\n\n{_proofs(taken)}"
+    table = markdown_table(COLUMNS, map(_row, taken))
+    return "\n\n".join(
+        filter(None, [_machine(name, taken), table, _bundles(records / f"{name}.bundle.json")])
+    )
 
 
 def _place(record: RunRecord) -> tuple[int, str, str, bool]:
@@ -73,14 +99,25 @@ def _row(record: RunRecord) -> tuple[str, ...]:
     )
 
 
-def _proofs(taken: Sequence[RunRecord]) -> str:
-    """What the golden images said, per runtime."""
-    lines = []
-    for runtime in dict.fromkeys(record.executed_on.partition(" (")[0] for record in taken):
-        proofs = [record.details["golden"] for record in taken if record.executed_on.startswith(runtime)]
-        worst = max(proof["max_abs"] for proof in proofs)
-        lines.append(
-            f"{runtime} proved the golden images of all its {len(proofs)} runs there, at most {worst:.2g} from the "
-            "float backbone."
-        )
-    return " ".join(lines)
+def _bundles(path: Path) -> str:
+    """What a bundle's own program said of its files, a runtime a sentence; "" without a record."""
+    if not path.exists():
+        return ""
+    proofs = msgspec.json.decode(path.read_bytes(), type=BundleProofs).proofs
+    by_runtime: dict[str, list[BundleProof]] = {}
+    for proof in proofs:
+        by_runtime.setdefault(proof.executed_on.partition(" (")[0], []).append(proof)
+    return (
+        "The files' golden images, replayed by the bundle's own `run_on_device.py --golden`: "
+        + "; ".join(f"{runtime}: {_counted(each)}" for runtime, each in by_runtime.items())
+        + "."
+    )
+
+
+def _counted(proofs: Sequence[BundleProof]) -> str:
+    """``8 of 8 passed (int8: at most 0.021 from the float backbone, 0.0045 on average)``."""
+    passed = sum(proof.status == "passed" for proof in proofs)
+    int8 = [proof for proof in proofs if proof.artifact.endswith("-int8.tflite")]
+    worst, mean = max(proof.max_abs for proof in int8), max(proof.row_mean for proof in int8)
+    far = f"int8: at most {worst:.2g} from the float backbone, {mean:.2g} on average"
+    return f"{passed} of {len(proofs)} passed on both boards ({far})"

@@ -7,23 +7,28 @@
     python benchmarks/pi_emulated.py s0-mobilenetv2 runs/pi --data PATH
 
 Writes RunRecords into ``benchmarks/records/pi/NAME``: every file with LiteRT on both boards, and the int8 file with
-tflite-runtime, LiteRT's predecessor, as well. A run that was broken off goes on where it was. ``make docs`` brings the
-records into the README; a name that stands there has to be one of ``NAMES``.
+tflite-runtime, LiteRT's predecessor, as well. Then a bundle of all files proves itself there, with both runtimes:
+``NAME.bundle.json`` beside the folder. A run that was broken off goes on where it was. ``make docs`` brings all of it
+into the README; a name that stands there has to be one of ``NAMES``.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from benchmarks.costs import edgefer, run
-from benchmarks.emulated_results import NAMES, PI
+from benchmarks.costs import edgefer, now, run, write_json
+from benchmarks.emulated_results import NAMES, PI, BundleProof, BundleProofs
 
 TARGETS = ("raspberry-pi-4", "raspberry-pi-5")
-PREDECESSOR = "tflite-runtime"
+PRESENT, PREDECESSOR = "ai-edge-litert", "tflite-runtime"
 
 
 @click.command()
@@ -41,11 +46,16 @@ def main(
     name: str, artifacts: Path, data: str, targets: tuple[str, ...], only: str, rows: int | None
 ) -> None:
     """Emulate NAME's TFLite files in folder ARTIFACTS."""
-    for path in sorted(artifacts.glob(f"{name}-{only}.tflite")):
+    paths = sorted(artifacts.glob(f"{name}-{only}.tflite"))
+    for path in paths:
         for target in targets:
             _bench(path, target, data, rows, PI / name)
             if path.stem.endswith("-int8"):
                 _bench(path, target, data, rows, PI / name / PREDECESSOR, "--runtime", PREDECESSOR)
+    if paths and only == "*":
+        proofs = tuple(_bundle(paths, targets))
+        record = BundleProofs(schema=1, made=now().date().isoformat(), proofs=proofs)
+        write_json(PI / f"{name}.bundle.json", record)
 
 
 def _bench(path: Path, target: str, data: str, rows: int | None, records: Path, *words: str) -> None:
@@ -57,6 +67,32 @@ def _bench(path: Path, target: str, data: str, rows: int | None, records: Path, 
         run(edgefer("bench", path, *options, *part, *words))
         for record in Path(out).glob("*.json"):
             shutil.move(record, records / record.name)
+
+
+def _bundle(paths: Sequence[Path], targets: Sequence[str]) -> Iterator[BundleProof]:
+    """Let a bundle of all files prove itself on each board, with each of the two runtimes."""
+    from edgefer.bench.target import load_target
+    from edgefer.emulation.board import booted
+    from edgefer.emulation.sites import SITES
+
+    with tempfile.TemporaryDirectory() as scratch:
+        bundle = Path(scratch) / "bundle"
+        run(edgefer("bundle", *paths, "--out", bundle))
+        for target in targets:
+            for runtime in (PRESENT, PREDECESSOR):
+                with booted(load_target(target).emulation, SITES[runtime], processes=1) as board:
+                    # The bundle brings its own modules: the board has the runtime's packages only.
+                    bare = replace(board.guest, packages=board.guest.packages[-1:])
+                    command = bare.command(bundle / "run_on_device.py", "--golden", "--json")
+                    said = subprocess.run(command, env=bare.environment, capture_output=True, text=True)
+                if not said.stdout:
+                    raise click.ClickException(f"{target}, {runtime}: {said.stderr.strip()}")
+                yield from (_proof(target, each) for each in json.loads(said.stdout))
+
+
+def _proof(target: str, said: dict[str, object]) -> BundleProof:
+    kept = ("artifact", "executed_on", "status", "max_abs", "row_mean", "top1")
+    return BundleProof(board=target, **{key: said[key] for key in kept})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import msgspec
 from click.testing import CliRunner
 
 from benchmarks.costs import ROOT
+from benchmarks.emulated_results import emulated
 from benchmarks.results import NOT_YET, costs, markdown_table, results
 from benchmarks.seeds.collect import collect, packed
 from benchmarks.seeds.pair import PAIRS, Pair
@@ -128,6 +129,7 @@ def _pair(pair: Pair) -> tuple[str, ...]:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "results-s0-mobilenetv2": partial(results, "s0-mobilenetv2"),
+    "results-pi-emulated": emulated,
     "costs": costs,
     "targets": _targets,
     "recipes": _recipes,

@@ -39,8 +39,9 @@ def setup(runtimes: tuple[str, ...], mirror: str, as_json: bool) -> None:
     No rights are needed and no package of this machine changes. What is there already is kept; an interrupted
     set-up leaves nothing half-made. Needs QEMU's user mode, gcc, apt and the network.
     """
-    from edgefer.emulation import pieces
+    from edgefer.emulation import pieces, tools
 
+    tools.require(*tools.PACKAGES)
     wanted = pieces.pieces(runtimes or PLAIN, mirror)
     for piece in wanted:
         if not piece.ready:
