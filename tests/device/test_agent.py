@@ -27,7 +27,16 @@ from edgefer.spec import LabelSet
 QUICK = Plan(
     min_seconds=0.02, min_iterations=3, max_warmup_seconds=0.05, window_seconds=0.005, block_seconds=0.01
 )
-ON_DEVICE = {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "tflite_runtime", "coremltools"}
+# Imported when they are called for; threadpoolctl only if it happens to be there.
+ON_DEVICE = {
+    "threadpoolctl",
+    "numpy",
+    "PIL",
+    "onnxruntime",
+    "ai_edge_litert",
+    "tflite_runtime",
+    "coremltools",
+}
 
 
 def data(rows: int = 150) -> Dataset:
