@@ -63,7 +63,9 @@ class Job:
             raise TargetUnavailableError(f"target {self.target.id} cannot run {artifact.format}: {missing}")
         runtime = self.runtimes[self.target.runtimes[artifact.container]]
         if runtime.stands_in and self.batches:
-            raise TargetUnavailableError(f"target {self.target.id}: {runtime.id} tells accuracy, never latency")
+            raise TargetUnavailableError(
+                f"target {self.target.id}: {runtime.id} tells accuracy, never latency"
+            )
         return runtime
 
 

@@ -68,7 +68,9 @@ def test_one_table_with_packed_indices(shape, bits, seed):
 def test_tables_a_group_with_single_values_or_vectors(shape, data):
     from coremltools.optimize._utils import lut_to_dense
 
-    groups = tuple(data.draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0])) for size in shape)
+    groups = tuple(
+        data.draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0])) for size in shape
+    )
     length = data.draw(st.sampled_from([1, 2, 3]))
     axis = data.draw(st.integers(-len(shape), len(shape) - 1)) if length > 1 else None
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
@@ -89,7 +91,9 @@ def test_the_documentations_example_of_two_tables():
 def test_blocks(shape, data):
     from coremltools.converters.mil.mil.ops.defs.iOS18.compression import constexpr_blockwise_shift_scale
 
-    blocks = tuple(data.draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0])) for size in shape)
+    blocks = tuple(
+        data.draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0])) for size in shape
+    )
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     stored, scale = rng.integers(-8, 8, shape).astype(np.int8), rng.random(blocks, np.float32)
     offset = data.draw(st.sampled_from([None, rng.integers(-8, 8, blocks).astype(np.int8)]))
@@ -118,7 +122,9 @@ def test_sparse_indices_and_sparse_blocks(mask, vector):
     rng = np.random.default_rng(0)
     count = np.count_nonzero(mask)
     indices, lut = rng.integers(0, 4, count).astype(np.uint8), rng.random((2, 3, 4, length), np.float32)
-    found = compute("lut_to_sparse", indices_mask=mask, indices_nonzero_data=indices, lut=lut, vector_axis=axis)
+    found = compute(
+        "lut_to_sparse", indices_mask=mask, indices_nonzero_data=indices, lut=lut, vector_axis=axis
+    )
     expected = compression.constexpr_lut_to_sparse.decompress(mask, indices, lut, axis)
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(found, expected, strict=True))
     stored, scale = rng.integers(-8, 8, count).astype(np.int8), rng.random((2, 3), np.float32)
@@ -138,7 +144,11 @@ def test_a_cast_constant():
         ("lut_to_dense", {"indices": np.uint8([4]), "lut": np.zeros((1, 4, 1), np.float32)}, "up to 4"),
         ("lut_to_dense", {"indices": np.uint8([0, 1, 2]), "lut": np.zeros((2, 4, 1))}, "do not divide"),
         ("blockwise_shift_scale", {"data": np.int8([1, 2, 3]), "scale": np.float32([1, 2])}, "do not divide"),
-        ("sparse_to_dense", {"nonzero_data": np.int8([1]), "mask": np.uint8([1, 1])}, "a mask of 2 values for 1"),
+        (
+            "sparse_to_dense",
+            {"nonzero_data": np.int8([1]), "mask": np.uint8([1, 1])},
+            "a mask of 2 values for 1",
+        ),
     ],
 )
 def test_constants_that_do_not_fit_together_are_refused(name, arguments, words):

@@ -40,7 +40,9 @@ def tf_padding(kind, pad):
 # TensorFlow knows no strides together with dilations.
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (3, 1), (1, 2)])
 @pytest.mark.parametrize("padding", PADDING)
-@pytest.mark.parametrize(("kernel", "groups"), [((3, 3), 1), ((2, 5), 1), ((1, 1), 1), ((3, 2), 2), ((3, 3), 6)])
+@pytest.mark.parametrize(
+    ("kernel", "groups"), [((3, 3), 1), ((2, 5), 1), ((1, 1), 1), ((3, 2), 2), ((3, 3), 6)]
+)
 def test_conv(kernel, groups, padding, stride, dilation):
     import tensorflow as tf
 
@@ -51,7 +53,9 @@ def test_conv(kernel, groups, padding, stride, dilation):
         pad_type=kind, pad=pad, groups=groups,
     )  # fmt: skip
     parts = [
-        tf.nn.conv2d(last(part), kernels.transpose(2, 3, 1, 0), stride, tf_padding(kind, pad), dilations=dilation)
+        tf.nn.conv2d(
+            last(part), kernels.transpose(2, 3, 1, 0), stride, tf_padding(kind, pad), dilations=dilation
+        )
         for part, kernels in zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True)
     ]
     assert np.allclose(found, first(tf.concat(parts, -1) + bias), **CLOSE)
@@ -64,7 +68,9 @@ def test_largest_values_of_windows(padding, stride):
     kind, pad = padding
     x = normal(2, 3, 11, 10)
     found = compute("max_pool", x=x, kernel_sizes=(3, 2), strides=(stride, stride), pad_type=kind, pad=pad)
-    assert np.allclose(found, first(tf.nn.max_pool2d(last(x), (3, 2), stride, tf_padding(kind, pad))), **CLOSE)
+    assert np.allclose(
+        found, first(tf.nn.max_pool2d(last(x), (3, 2), stride, tf_padding(kind, pad))), **CLOSE
+    )
 
 
 @pytest.mark.parametrize(("kind", "stride"), [*product(("valid", "same"), (1, 2, 3))])
@@ -96,7 +102,9 @@ def test_convolution_in_one_and_three_dimensions():
 
     x, weight = normal(2, 3, 9), normal(4, 3, 3)
     expected = tf.nn.conv1d(last(x), weight.transpose(2, 1, 0), 2, "SAME")
-    assert np.allclose(compute("conv", x=x, weight=weight, strides=(2,), pad_type="same"), first(expected), **CLOSE)
+    assert np.allclose(
+        compute("conv", x=x, weight=weight, strides=(2,), pad_type="same"), first(expected), **CLOSE
+    )
     x, weight = normal(1, 2, 5, 4, 6), normal(3, 2, 2, 3, 2)
     expected = tf.nn.conv3d(last(x), weight.transpose(2, 3, 4, 1, 0), [1] * 5, "VALID")
     assert np.allclose(compute("conv", x=x, weight=weight), first(expected), **CLOSE)
@@ -134,8 +142,12 @@ def test_activations_with_parameters():
     prelu.build((None, 4, 4, 3))
     prelu.set_weights([alpha.reshape(1, 1, 3)])
     assert np.allclose(compute("prelu", x=x, alpha=alpha), first(prelu(last(x))), **CLOSE)
-    assert np.allclose(compute("sigmoid_hard", x=x, alpha=1 / 6, beta=0.5), tf.keras.activations.hard_sigmoid(x), **CLOSE)
-    assert np.allclose(compute("gelu", x=x, mode="TANH_APPROXIMATION"), tf.nn.gelu(x, approximate=True), **CLOSE)
+    assert np.allclose(
+        compute("sigmoid_hard", x=x, alpha=1 / 6, beta=0.5), tf.keras.activations.hard_sigmoid(x), **CLOSE
+    )
+    assert np.allclose(
+        compute("gelu", x=x, mode="TANH_APPROXIMATION"), tf.nn.gelu(x, approximate=True), **CLOSE
+    )
     assert np.allclose(compute("softmax", x=x, axis=1), tf.nn.softmax(x, 1), **CLOSE)
     assert compute("clamped_relu", x=np.float32([-2, 1, 9]), alpha=0.5, beta=3).tolist() == [-1, 1, 3]
     assert compute("linear_activation", x=np.float32([2]), alpha=3, beta=1).tolist() == [7]
@@ -151,7 +163,9 @@ def test_arithmetic_broadcasts_and_keeps_integers_whole():
     assert compute("real_div", x=np.int32(7), y=np.int32(2)) == 3
     assert compute("floor_div", x=np.int32(-7), y=np.int32(2)) == -4
     assert compute("mod", x=np.int32(-7), y=np.int32(4)) == 1
-    assert compute("select", cond=np.array([True, False]), a=np.int32([1, 2]), b=np.int32([3, 4])).tolist() == [1, 4]
+    assert compute(
+        "select", cond=np.array([True, False]), a=np.int32([1, 2]), b=np.int32([3, 4])
+    ).tolist() == [1, 4]
     assert compute("less", x=x, y=x + 1).all()
 
 
@@ -218,14 +232,18 @@ def test_shapes():
     woven = compute("concat", values=(np.int32([1, 2]), np.int32([5, 6])), axis=0, interleave=True)
     assert woven.tolist() == [1, 5, 2, 6]
     assert np.array_equal(compute("stack", values=(x, x * 2), axis=1), tf.stack([x, x * 2], 1))
-    for found, expected in zip(compute("split", x=x, axis=2, split_sizes=(1, 3)), tf.split(x, (1, 3), 2), strict=True):
+    for found, expected in zip(
+        compute("split", x=x, axis=2, split_sizes=(1, 3)), tf.split(x, (1, 3), 2), strict=True
+    ):
         assert np.array_equal(found, expected)
     assert [part.shape for part in compute("split", x=x, axis=0, num_splits=2)] == [(1, 3, 4)] * 2
     assert compute("expand_dims", x=x, axes=(0, -1)).shape == (1, 2, 3, 4, 1)
     assert compute("squeeze", x=x[None, ..., None], axes=(0, -1)).shape == (2, 3, 4)
     assert compute("squeeze", x=x[None]).shape == (2, 3, 4)
     assert np.array_equal(compute("tile", x=x, reps=(1, 2, 3)), tf.tile(x, (1, 2, 3)))
-    assert np.array_equal(compute("gather", x=x, indices=np.int32([2, 0]), axis=1), tf.gather(x, [2, 0], axis=1))
+    assert np.array_equal(
+        compute("gather", x=x, indices=np.int32([2, 0]), axis=1), tf.gather(x, [2, 0], axis=1)
+    )
     assert compute("shape", x=x).tolist() == [2, 3, 4]
     doubled = compute("upsample_nearest_neighbor", x=x, scale_factor_height=2, scale_factor_width=3)
     assert np.array_equal(doubled, np.kron(x, np.ones((2, 3), np.float32)))
@@ -237,7 +255,9 @@ def test_padding(mode, theirs):
 
     x = normal(2, 3, 4)
     expected = tf.pad(x, [(0, 0), (1, 2), (0, 1)], theirs, constant_values=7 if mode == "constant" else 0)
-    assert np.array_equal(compute("pad", x=x, pad=(1, 2, 0, 1), mode=mode, constant_val=np.float32(7)), expected)
+    assert np.array_equal(
+        compute("pad", x=x, pad=(1, 2, 0, 1), mode=mode, constant_val=np.float32(7)), expected
+    )
     edge = compute("pad", x=np.int32([1, 2]), pad=(1, 2), mode="replicate")
     assert edge.tolist() == [1, 1, 2, 2, 2]
 
@@ -246,7 +266,11 @@ def test_slices():
     import tensorflow as tf
 
     x = normal(4, 5, 6)
-    masks = {"begin_mask": (False, True, False), "end_mask": (False, False, True), "squeeze_mask": (True, False, False)}
+    masks = {
+        "begin_mask": (False, True, False),
+        "end_mask": (False, False, True),
+        "squeeze_mask": (True, False, False),
+    }
     found = compute("slice_by_index", x=x, begin=(-2, 3, 1), end=(0, 4, 0), stride=(1, 2, 2), **masks)
     expected = tf.strided_slice(
         x, (-2, 3, 1), (0, 4, 0), (1, 2, 2), begin_mask=0b010, end_mask=0b100, shrink_axis_mask=0b001
@@ -287,7 +311,9 @@ def test_casts():
 
 
 def test_a_classifier_names_its_best_class():
-    labels, same = compute("classify", probabilities=np.float32([[0.1, 0.9], [0.8, 0.2]]), classes=np.array(["a", "b"]))
+    labels, same = compute(
+        "classify", probabilities=np.float32([[0.1, 0.9], [0.8, 0.2]]), classes=np.array(["a", "b"])
+    )
     assert labels.tolist() == ["b", "a"]
     assert same.tolist() == np.float32([[0.1, 0.9], [0.8, 0.2]]).tolist()
     assert compute("reduce_argmax", x=same, axis=1, keep_dims=True).tolist() == [[1], [0]]

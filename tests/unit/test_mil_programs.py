@@ -31,7 +31,11 @@ def build(tmp_path_factory):
         program = mb.program(input_specs=specs, opset_version=target)(function)
         precision = ct.precision.FLOAT16 if half else ct.precision.FLOAT32
         path = folder / f"{len(list(folder.iterdir()))}.mlpackage"
-        options = {"compute_precision": precision, "minimum_deployment_target": target, "skip_model_load": True}
+        options = {
+            "compute_precision": precision,
+            "minimum_deployment_target": target,
+            "skip_model_load": True,
+        }
         with _without_its_leftovers():
             ct.convert(program, convert_to="mlprogram", **options, **how).save(str(path))
         return path
@@ -150,7 +154,9 @@ def test_every_float16_result_is_rounded_once_its_sum_is_done(build, mb):
 
 
 def test_an_observer_sees_inputs_and_results_in_order_with_all_rows(build, mb):
-    path = build(lambda x: mb.relu(x=mb.add(x=x, y=np.float32(-100), name="shifted"), name="kept"), (1, 3, 6, 6))
+    path = build(
+        lambda x: mb.relu(x=mb.add(x=x, y=np.float32(-100), name="shifted"), name="kept"), (1, 3, 6, 6)
+    )
     seen = {}
     open_package(path).executor.run(
         {"x": FACES}, observe=lambda name, value: seen.setdefault(name, []).append(value)
@@ -175,7 +181,9 @@ def test_a_package_is_described_without_its_weights(build, mb, tmp_path):
     shutil.copytree(build(lambda x: mb.linear(x=x, weight=weight), (1, 108)), path)
     (path / MLMODEL).with_name("weights").joinpath("weight.bin").unlink()
     model = describe(path)
-    assert [(feature.name, feature.kind, feature.shape) for feature in model.inputs] == [("x", "array", (1, 108))]
+    assert [(feature.name, feature.kind, feature.shape) for feature in model.inputs] == [
+        ("x", "array", (1, 108))
+    ]
     with pytest.raises(InputError, match=r"weight\.bin: the weight file cannot be read"):
         open_package(path)
 
@@ -245,7 +253,11 @@ def _compressions(cto, kind):
         "grouped palette": [
             (
                 cto.OpPalettizerConfig(
-                    mode="uniform", nbits=3, granularity="per_grouped_channel", group_size=16, weight_threshold=1
+                    mode="uniform",
+                    nbits=3,
+                    granularity="per_grouped_channel",
+                    group_size=16,
+                    weight_threshold=1,
                 ),
                 palettize,
             )
