@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgefer.bench.record import Accuracy, BatchTiming, RunRecord
+from edgefer.bench.record import Accuracy, BatchTiming, ColdStart, RunRecord, Variant
 
 
 def summarize(record: RunRecord) -> dict[str, Any]:
     """What a reader wants to know of a record; latency in milliseconds, drops in points."""
-    cold = record.cold_start
     return {
         "artifact": record.artifact.name,
         "format": record.artifact.format,
@@ -19,15 +18,31 @@ def summarize(record: RunRecord) -> dict[str, Any]:
         "executed_on": record.executed_on,
         "threads": record.environment.get("threads"),
         "latency": [summarize_timing(timing) for timing in record.timings],
-        "cold_start_ms": (cold.load_ns + cold.first_ns) / 1e6 if cold else None,
+        "cold_start_ms": _start(record.cold_start),
         "peak_memory_bytes": record.peak_memory_bytes,
         "accuracy": summarize_accuracy(record.accuracy) if record.accuracy else None,
         "kernels": record.kernels,
         "parity": record.parity,
         "instructions": record.instructions,
+        "variants": [summarize_variant(variant) for variant in record.variants],
         "notes": record.notes,
         "invalid": record.invalid,
     }
+
+
+def summarize_variant(variant: Variant) -> dict[str, Any]:
+    """The same of another setting of the runtime."""
+    return {
+        "name": variant.name,
+        "executed_on": variant.executed_on,
+        "latency": [summarize_timing(timing) for timing in variant.timings],
+        "cold_start_ms": _start(variant.cold_start),
+    }
+
+
+def _start(cold: ColdStart | None) -> float | None:
+    """Milliseconds to load and for the first inference."""
+    return (cold.load_ns + cold.first_ns) / 1e6 if cold else None
 
 
 def summarize_timing(timing: BatchTiming) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Whether a Raspberry Pi kept its pace while it was measured: governor, temperature, ``vcgencmd get_throttled``."""
+"""Whether a Raspberry Pi kept its pace while it was measured: governor, temperature, ``vcgencmd get_throttled``.
+
+It imports the standard library only and nothing of edgefer: its source is also run on a remote machine, before
+anything is copied there.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +42,13 @@ def spoilt(before: dict[str, Any], after: dict[str, Any]) -> str:
     first, last = before.get("throttled"), after.get("throttled")
     if first is None or last is None:
         return ""
-    since = (last & ~first) >> SINCE_BOOT
-    names = [name for bit, name in SIGNS.items() if (first | last | since) >> bit & 1]
-    return f"the board was held back while it was measured: {', '.join(names)}" if names else ""
+    names = signs(first | last | (last & ~first) >> SINCE_BOOT)
+    return f"the board was held back while it was measured: {names}" if names else ""
+
+
+def signs(flags: int) -> str:
+    """What holds now by the flags of ``get_throttled``, in words; "" if nothing does."""
+    return ", ".join(name for bit, name in SIGNS.items() if flags >> bit & 1)
 
 
 def _throttled() -> int | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.bench_emulated import emulated, emulation_options, print_parity, refuse_options
+from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
 from edgefer.cli.bench_hosts import host_options, on_hosts
+from edgefer.cli.bench_tables import show
 from edgefer.cli.options import data_options
 from edgefer.errors import InputError
 
@@ -120,7 +121,7 @@ def command(
     for record, file in found:
         save_record(record, file)
     if found:
-        _show([record for record, _ in found], [file for _, file in found], as_json)
+        show([record for record, _ in found], [file for _, file in found], as_json)
     if failure:
         raise failure
 
@@ -188,92 +189,3 @@ def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list
                 hint="rename it, or bench it apart with another --out",
             )
     return files
-
-
-def _show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) -> None:
-    """Print what was found, as JSON or as tables, and say what should not be overlooked."""
-    from edgefer.bench.summary import remarks, summarize
-
-    if as_json:
-        pairs = zip(records, files, strict=True)
-        console.print_json([{"record": str(file), **summarize(record)} for record, file in pairs])
-    else:
-        summaries = [summarize(record) for record in records]
-        _print_latency([s for s in summaries if s["latency"]])
-        _print_accuracy([s for s in summaries if s["accuracy"]])
-        print_parity([s for s in summaries if s["instructions"]])
-    for record in records:
-        for line in remarks(record):
-            console.note(f"{record.artifact.name} {record.artifact.format}: {line}")
-    folders = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in files))
-    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {folders}")
-
-
-def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
-    """One row an artifact and batch size; then one an artifact with size, cold start and memory."""
-    if not summaries:
-        return
-    title = f"Latency on {summaries[0]['target']}, {summaries[0]['threads']} threads"
-    columns = ("artifact", "format", "batch", "median ms", "p90 ms", "p99 ms", "FPS", "")
-    console.print_table(title, columns, [_latency_row(s, t) for s in summaries for t in s["latency"]])
-    starts = ("artifact", "format", "size kB", "cold start ms", "peak MB", "executed on")
-    console.print_table("First start, in a process of its own", starts, [_start_row(s) for s in summaries])
-
-
-def _latency_row(summary: dict[str, Any], timing: dict[str, Any]) -> tuple[Any, ...]:
-    milliseconds = (f"{timing[key]:.3f}" for key in ("median_ms", "p90_ms", "p99_ms"))
-    mark = "unstable" if timing["unstable"] else ""
-    return (*_who(summary), timing["batch"], *milliseconds, f"{timing['fps']:,.0f}", mark)
-
-
-def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:
-    cold, peak = f"{summary['cold_start_ms']:.1f}", f"{summary['peak_memory_bytes'] / 1e6:.0f}"
-    return (*_who(summary), _kilobytes(summary), cold, peak, summary["executed_on"])
-
-
-def _print_accuracy(summaries: Sequence[dict[str, Any]]) -> None:
-    """One row an artifact; data that is synthetic is called so in the title."""
-    if not summaries:
-        return
-    first = summaries[0]["accuracy"]
-    kind = " (SYNTHETIC faces)" if first["synthetic"] else ""
-    rows = f"{first['full'].n} test rows, {first['clean'].n} without leaked ones"
-    columns = (
-        "artifact",
-        "format",
-        "size kB",
-        "weighted F1",
-        "macro F1",
-        "F1 drop",
-        "clean F1",
-        "clean drop",
-    )
-    console.print_table(
-        f"Accuracy on {first['data']}{kind}: {rows}", columns, [_score_row(s) for s in summaries]
-    )
-
-
-def _score_row(summary: dict[str, Any]) -> tuple[str, ...]:
-    """F1 in 0..1, drops in points."""
-    accuracy = summary["accuracy"]
-    return (
-        *_who(summary),
-        _kilobytes(summary),
-        f"{accuracy['full'].weighted_f1:.4f}",
-        f"{accuracy['full'].macro_f1:.4f}",
-        _points(accuracy["f1_drop"]),
-        f"{accuracy['clean'].weighted_f1:.4f}",
-        _points(accuracy["f1_drop_clean"]),
-    )
-
-
-def _who(summary: dict[str, Any]) -> tuple[str, str]:
-    return summary["artifact"], summary["format"]
-
-
-def _kilobytes(summary: dict[str, Any]) -> str:
-    return f"{summary['bytes'] / 1e3:,.0f}"
-
-
-def _points(drop: float | None) -> str:
-    return "unknown" if drop is None else f"{drop:+.2f}"

@@ -88,19 +88,23 @@ class Server:
         """Answer."""
         write_frame(self.answers, frame, content)
 
-    def do_facts(self, frame: Frame, content: bytes) -> None:
-        """Run the sent source's ``facts()`` and add what concerns the sending."""
-        del frame
-        names: dict[str, Any] = {"__name__": "facts"}
-        exec(content, names)  # sent by the very host that may run any command here
+    def do_about(self, frame: Frame, content: bytes) -> None:
+        """What concerns the sending and the installing."""
+        del frame, content
         externally = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"
         about = {
+            "python": sys.version.split()[0],
             "executable": sys.executable,
             "managed": externally.exists() and sys.prefix == sys.base_prefix,
-            "cache": str(self.base),
             "free_bytes": _free(self.base),
         }
-        self.say({**names["facts"](), **about})
+        self.say(about)
+
+    def do_call(self, frame: Frame, content: bytes) -> None:
+        """Run a module's source and give what one of its functions returns, a dictionary of plain values."""
+        names: dict[str, Any] = {"__name__": "sent"}
+        exec(content, names)  # sent by the very host that may run any command here
+        self.say(names[frame["function"]]())
 
     def do_put(self, frame: Frame, content: bytes) -> None:
         """Take the files of a job: say which contents are missing, receive them, put the job together."""

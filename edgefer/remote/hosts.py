@@ -18,6 +18,7 @@ from edgefer.artifact import Artifact
 from edgefer.bench.record import Kind, RunRecord
 from edgefer.bench.runner import Job
 from edgefer.bench.target import availability, for_accuracy
+from edgefer.bench.throttling import signs
 from edgefer.device.job import RESULT_FILE
 from edgefer.device.shipping import kit
 from edgefer.errors import EdgeferError, TargetUnavailableError
@@ -109,6 +110,7 @@ def _bench(
                 job = replace(job, target=for_accuracy(job.target, facts))
             package = pack(artifacts, job)
             _check(facts, job, package, host)
+            note(f"{host.address}: {_describe(facts)}")
             _run(there, package, Path(folder), host, progress, note)
         stands_in = any(job.runtimes[task.runtime].stands_in for task in package.job.tasks)
         kind: Kind = "emulated" if stands_in else "measured"
@@ -165,6 +167,20 @@ def _check(facts: dict[str, Any], job: Job, package: Package, host: Host) -> Non
         raise TargetUnavailableError(
             f"{host.address}: {', '.join(missing)} not installed there", hint=_install(facts, host, missing)
         )
+
+
+def _describe(facts: dict[str, Any]) -> str:
+    """The machine in a line: what it is, how it is set, and whether it is held back before it has begun."""
+    words = [
+        facts["board"] or f"{facts['system']} {facts['machine']}",
+        f"Python {facts['python']}",
+        f"{facts['free_bytes'] / 1e9:.1f} GB free",
+    ]
+    if facts["governor"]:
+        words.append(f"governor {facts['governor']}")
+    if now := signs(facts["throttled"] or 0):
+        words.append(f"held back right now ({now}): its times will not count")
+    return ", ".join(words)
 
 
 def _install(facts: dict[str, Any], host: Host, missing: Sequence[str]) -> str:

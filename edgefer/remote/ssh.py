@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from edgefer.bench import machine
+from edgefer.bench import machine, throttling
 from edgefer.device import server
 from edgefer.device.server import Frame, read_frame, write_frame
 from edgefer.errors import TargetUnavailableError
@@ -90,8 +91,16 @@ class Connection:
             self._process.stdin.flush()
 
     def facts(self) -> dict[str, Any]:
-        """``facts`` of ``edgefer.bench.machine`` there, and ``executable``, ``managed``, ``cache``, ``free_bytes``."""
-        return self._ask({"do": "facts"}, Path(machine.__file__).read_bytes())
+        """What ``bench.machine.facts`` and ``bench.throttling.pace`` find there, before anything is sent.
+
+        Also ``python``, its ``executable``, whether it is ``managed`` by the system, and ``free_bytes`` for the cache.
+        """
+        found = self._call(machine, "facts") | self._call(throttling, "pace")
+        return found | self._ask({"do": "about"})
+
+    def _call(self, module: ModuleType, function: str) -> Frame:
+        """Run a function of a module that imports the standard library only, over there."""
+        return self._ask({"do": "call", "function": function}, Path(str(module.__file__)).read_bytes())
 
     def put(
         self, job: str, files: Mapping[str, Content], hashes: Mapping[str, str], sent: Callable[[float], None]

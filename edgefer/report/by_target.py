@@ -12,7 +12,7 @@ from edgefer.bench.target import Target, targets
 from edgefer.report import words
 from edgefer.report.collect import Group, Run
 from edgefer.report.compare import compare
-from edgefer.report.tables import Body, Cell, ColumnGroup, Table
+from edgefer.report.tables import Body, Cell, ColumnGroup, Table, timing_mark
 from edgefer.report.verdict import batches, timing_at
 
 MISSING = "missing"
@@ -107,7 +107,7 @@ def _time_columns(group: Group) -> tuple[_Column, ...]:
         timing = timing_at(run, sizes[0])
         if timing is None:
             return Cell(words.ABSENT)
-        return Cell(words.milliseconds(timing.latency_ns()), "unstable" if timing.unstable else "")
+        return Cell(words.milliseconds(timing.latency_ns()), timing_mark(run, timing))
 
     def fps(run: Run) -> Cell:
         timing = timing_at(run, sizes[0])

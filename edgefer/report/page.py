@@ -19,6 +19,7 @@ from edgefer.report.provenance import environment_table, hash_table, record_tabl
 from edgefer.report.sheet import render_csv
 from edgefer.report.svg import Plot, drawing_style
 from edgefer.report.tables import HEAT_STEPS, Table, artifact_table, class_drop_table, speed_table
+from edgefer.report.variants import variant_table
 from edgefer.report.verdict import Verdict, blind_spots, judge
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Chapter:
     anchor: str
     artifacts: Table
     speed: Table
+    variants: Table | None
     parity: Table | None
     class_drops: Table | None
     confusions: tuple[Table, ...]
@@ -110,6 +112,7 @@ def _chapter(number: int, group: Group) -> Chapter:
         anchor=f"target-{number}",
         artifacts=artifact_table(group),
         speed=speed_table(group),
+        variants=variant_table(group),
         parity=parity_table(group),
         class_drops=class_drop_table(group),
         confusions=confusion_tables(group),

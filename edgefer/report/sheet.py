@@ -46,6 +46,7 @@ def _identity(run: Run) -> dict[str, Value]:
         "kind": record.kind,
         "executed_on": record.executed_on,
         "kernels": record.kernels,
+        "invalid": record.invalid,
         "size_kb": record.artifact.bytes / 1e3,
         "data": accuracy.data if accuracy else "",
         "synthetic": str(accuracy.synthetic).lower() if accuracy else "",

@@ -275,12 +275,6 @@ def test_no_runtime(bench, sshd, tmp_path):
     assert sshd.left() == []
 
 
-def test_a_login_that_chatters_is_no_trouble(bench, tmp_path):
-    talkative = script(tmp_path / "python3", f'echo "Welcome!"; echo "{{}}"; exec {sys.executable} "$@"')
-    done = bench(python=talkative)
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_target_that_the_host_is_not(bench, sshd):
     line = error(bench("--target", "raspberry-pi-5"))
     assert "device: target raspberry-pi-5 is not there: it needs" in line
@@ -308,3 +302,32 @@ def test_another_container_is_refused_before_anyone_is_asked(bench, sshd):
     done = bench("--target", "coreml", "--host", "no-such-host.invalid")
     assert "target coreml does not take onnx-fp32" in error(done, code=2)
     assert sshd.kept() == kept
+
+
+def test_times_of_a_throttled_board_are_marked_and_a_login_may_chatter(bench, sshd, tmp_path):
+    throttled = script(tmp_path / "vcgencmd", "echo throttled=0x50004")
+    login = f'echo "Welcome!"; echo "{{}}"; PATH={throttled.parent}:$PATH exec {sys.executable} "$@"'
+    python = script(tmp_path / "python3", login)
+    done = bench(python=python)
+    assert done.returncode == 0, done.stderr
+    assert "held back right now (throttled): its times will not count" in done.stderr
+    assert "INVALID: the board was held back while it was measured: throttled" in done.stderr
+    assert bench.record.invalid
+    assert sshd.left() == []
+
+
+def test_what_is_old_is_forgotten(tmp_path):
+    base = tmp_path / "edgefer-device"
+    for name in ("objects/old", "objects/new", "jobs/old/x", "jobs/new/x"):
+        path = base / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    long_ago = time.time() - 40 * far_end.DAY
+    for name in ("objects/old", "jobs/old"):
+        os.utime(base / name, (long_ago, long_ago))
+    requests = io.BytesIO()
+    write_frame(requests, {"do": "put", "job": "one", "files": {"job/rows.npy": ("new", 11)}})
+    requests.seek(0)
+    Server(base, requests, io.BytesIO()).serve()
+    assert sorted(path.name for path in (base / "objects").iterdir()) == ["new"]
+    assert sorted(path.name for path in (base / "jobs").iterdir()) == ["new", "one"]
