@@ -32,13 +32,14 @@ class Board:
         self.guest = Guest(emulation, root, (pieces.kit().place, pieces.site(site.id).place))
 
     def try_out(self) -> None:
-        """Import there what the agent and its runtime need; Python keeps what it compiled for that, for later runs.
+        """Import there what the agent and its runtime need, with the counting plugin attached.
+
+        Python keeps what it compiled for that, for later runs.
 
         Raises:
-            EdgeferError: it cannot be imported; what it said last is told.
+            EdgeferError: it cannot be imported or counted; what was said last is told.
         """
-        program = f"import PIL.Image, {self.site.module}, edgefer.device.agent"
-        run_together(self.guest, [self.guest.command("-c", program)], self._name, lambda _: None)
+        self._counting("-c", f"import PIL.Image, {self.site.module}, edgefer.device.agent")
 
     def work(self, job: Path, advance: Advance) -> None:
         """Let one agent do all of the job in folder ``job`` that is not done yet."""
@@ -51,11 +52,8 @@ class Board:
 
     def count(self, path: Path, runtime: str) -> Instructions:
         """Instructions of an inference of the file at ``path`` on the runtime of that id."""
-        out, plugin = self._scratch / "counts", pieces.counter().place / counting.PLUGIN
-        words = (Path(__file__).with_name("guest_count.py"), path, runtime, str(counting.SETTLED + COUNTED))
-        command = self.guest.command(*words, plugin=(str(plugin), f"out={out}"))
-        run_together(self.guest, [command], self._name, lambda _: None)
-        return counting.read_counts(out.read_text(), path.name)
+        script, inferences = Path(__file__).with_name("guest_count.py"), counting.SETTLED + COUNTED
+        return counting.read_counts(self._counting(script, path, runtime, str(inferences)), path.name)
 
     @property
     def identity(self) -> str:
@@ -67,6 +65,13 @@ class Board:
     @property
     def _name(self) -> str:
         return f"emulated {self.guest.emulation.cpu}"
+
+    def _counting(self, *words: str | Path) -> str:
+        """Run a Python program with the counting plugin attached; what the plugin wrote."""
+        out, plugin = self._scratch / "counts", pieces.counter().place / counting.PLUGIN
+        command = self.guest.command(*words, plugin=(str(plugin), f"out={out}"))
+        run_together(self.guest, [command], self._name, lambda _: None)
+        return out.read_text()
 
     def _agent(self, job: Path, *words: str) -> list[str]:
         return self.guest.command("-m", "edgefer.device.agent", job, *words)

@@ -45,7 +45,7 @@ class _Part:
         if self.group is None:
             return (_Column("", lambda _: Cell("")),)
         return (
-            _Column("F1 drop, points", _drop),
+            _Column("F1 drop", _drop),
             *_time_columns(self.group),
             *_instruction_columns(self.group),
         )
@@ -113,7 +113,7 @@ def _time_columns(group: Group) -> tuple[_Column, ...]:
         timing = timing_at(run, sizes[0])
         return Cell(words.fps(timing.fps) if timing else words.ABSENT)
 
-    return _Column(f"median, ms (batch {sizes[0]})", median), _Column("FPS", fps)
+    return _Column(f"ms, batch {sizes[0]}", median), _Column("FPS", fps)
 
 
 def _instruction_columns(group: Group) -> tuple[_Column, ...]:
@@ -128,4 +128,4 @@ def _instruction_columns(group: Group) -> tuple[_Column, ...]:
         counted = run.record.instructions
         return Cell(words.millions(counted.per_inference) if counted else words.ABSENT)
 
-    return _Column("apart from here", apart), _Column("instructions, M", instructions)
+    return _Column("apart", apart), _Column("instr., M", instructions)
