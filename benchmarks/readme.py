@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from benchmarks.compression import tables
 from benchmarks.costs import ROOT
+from benchmarks.emulated_results import emulated
 from benchmarks.results import NOT_YET, costs, markdown_table, results
 from benchmarks.seeds.collect import collect, packed
 from benchmarks.seeds.pair import PAIRS, Pair
@@ -130,6 +131,7 @@ def _pair(pair: Pair) -> tuple[str, ...]:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "results-s0-mobilenetv2": partial(results, "s0-mobilenetv2"),
+    "results-pi-emulated": emulated,
     "costs": costs,
     "targets": _targets,
     "recipes": _recipes,

@@ -17,29 +17,31 @@ So the converter's bytes (the *payload*) stay as they were, and their hash is pa
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from edgefer.embedding import attach, detach
-from edgefer.errors import InputError, VerificationError
+from edgefer.contract import (
+    GOLDEN_FILE,
+    LABELS_FILE,
+    MANIFEST_FILE,
+    SUFFIXES,
+    Container,
+    Golden,
+    read_parts,
+    unreadable,
+)
+from edgefer.embedding import attach
 from edgefer.files import replace, sha256_of, size_of, workspace
 from edgefer.metrics import Score
 from edgefer.spec import Cost, Frozen, InputSpec, LabelSet, Lineage
 
 MANIFEST_SCHEMA = 1
-MANIFEST_FILE = "edgefer.json"
-LABELS_FILE = "labels.txt"
-GOLDEN_FILE = "golden.npz"
-
-Container = Literal["tflite", "onnx", "coreml"]
 IOMode = Literal["raw", "float"]
 
 
@@ -110,14 +112,6 @@ class Manifest(Frozen, frozen=True):
 
 
 @dataclass(frozen=True)
-class Golden:
-    """Golden tensors: ``inputs`` uint8 (N, H, W, pixel channels), ``outputs`` float32 (N, classes)."""
-
-    inputs: npt.NDArray[np.uint8]
-    outputs: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class Artifact:
     """An artifact as found on disk. ``sha256`` and ``bytes`` are of everything that is shipped."""
 
@@ -134,9 +128,6 @@ class Artifact:
         return self.manifest.format
 
 
-SUFFIXES: dict[str, Container] = {".tflite": "tflite", ".onnx": "onnx", ".mlpackage": "coreml"}
-
-
 def open_artifact(path: Path) -> Artifact:
     """Read an artifact and check that it is whole.
 
@@ -144,24 +135,14 @@ def open_artifact(path: Path) -> Artifact:
         InputError: missing, of no known container, truncated, or without a contract.
         VerificationError: the payload or the golden tensors do not have the hashes that the contract states.
     """
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: not an artifact", hint=f"artifacts end in {', '.join(SUFFIXES)}")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    container = SUFFIXES[path.suffix]
-    attached = detach(container, path)
-    if MANIFEST_FILE not in attached.files:
-        raise InputError(
-            f"{path}: carries no edgefer contract: cut off, or made by another tool",
-            hint="make it with 'edgefer convert'",
-        )
-    manifest, golden = _decode(path, attached.files)
-    if manifest.payload_sha256 != attached.payload_sha256:
-        raise VerificationError(
-            f"{path}: the model does not have the hash its contract states",
-            hint="the file was damaged or changed; copy or convert it again",
-        )
-    return Artifact(path, container, sha256_of(path), size_of(path), manifest, golden)
+    parts = read_parts(path)
+    try:
+        manifest = msgspec.json.decode(parts.manifest, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise unreadable(path, error) from error
+    golden = manifest.golden
+    parts.check(manifest.payload_sha256, golden.inputs_sha256, golden.outputs_sha256, manifest.labels.names)
+    return Artifact(path, parts.container, sha256_of(path), size_of(path), manifest, parts.golden)
 
 
 def write_artifact(out: Path, payload: Path, manifest: Manifest, golden: Golden) -> Artifact:
@@ -177,33 +158,6 @@ def write_artifact(out: Path, payload: Path, manifest: Manifest, golden: Golden)
         open_artifact(work / out.name)
         replace(work / out.name, out)
     return open_artifact(out)
-
-
-def golden_sha256(array: npt.NDArray[Any]) -> str:
-    """Hash of a golden tensor with its shape and dtype."""
-    head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def _decode(path: Path, files: dict[str, bytes]) -> tuple[Manifest, Golden]:
-    try:
-        manifest = msgspec.json.decode(files[MANIFEST_FILE], type=Manifest)
-        with np.load(io.BytesIO(files[GOLDEN_FILE]), allow_pickle=False) as arrays:
-            golden = Golden(arrays["inputs"], arrays["outputs"])
-    except (msgspec.DecodeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: its contract cannot be read ({error})", hint="convert it again") from error
-    stated = (manifest.golden.inputs_sha256, manifest.golden.outputs_sha256)
-    if stated != (golden_sha256(golden.inputs), golden_sha256(golden.outputs)):
-        raise VerificationError(
-            f"{path}: the golden tensors do not have the hashes the contract states",
-            hint="the file was damaged or changed; copy or convert it again",
-        )
-    if files.get(LABELS_FILE, b"").decode().split("\n")[:-1] != list(manifest.labels.names):
-        raise VerificationError(
-            f"{path}: {LABELS_FILE} and the contract name different labels",
-            hint="the file was changed; convert it again",
-        )
-    return manifest, golden
 
 
 def _encode_golden(golden: Golden) -> bytes:

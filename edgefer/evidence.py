@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgefer.artifact import Baseline, Golden, GoldenInfo, golden_sha256
+from edgefer.agreement import spread_of
+from edgefer.artifact import Baseline, GoldenInfo
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities, refuse_wrong_range
+from edgefer.contract import Golden, golden_sha256
 from edgefer.datasets.base import Dataset, Split, Subset
 from edgefer.datasets.scoring import scores
 from edgefer.errors import InputError
 from edgefer.preprocessing import match_channels
 from edgefer.sampling import telling_rows
-from edgefer.verification import spread_of
 
 GOLDEN_ROWS = 16
 GOLDEN_CANDIDATES = 512

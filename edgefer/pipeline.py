@@ -13,7 +13,6 @@ from edgefer.artifact import (
     MANIFEST_SCHEMA,
     Artifact,
     Baseline,
-    Golden,
     GoldenInfo,
     IOMode,
     Manifest,
@@ -21,6 +20,7 @@ from edgefer.artifact import (
 )
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.merging import converted_cost
+from edgefer.contract import Golden
 from edgefer.datasets.base import Dataset
 from edgefer.embedding import payload_sha256
 from edgefer.errors import EdgeferError, InputError, MissingExtraError, VerificationError

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.errors import InputError
-from edgefer.spec import InputSpec
+from edgefer.pixels import PixelSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +40,7 @@ def read_pixels(source: Path | Image, *, height: int, width: int, channels: int)
     return pixels.reshape(height, width, channels)
 
 
-def match_channels(pixels: Pixels, spec: InputSpec) -> Pixels:
+def match_channels(pixels: Pixels, spec: PixelSpec) -> Pixels:
     """Bring uint8 (N, H, W, 1 or 3) to the spec's pixel channels: gray is repeated, colour becomes ITU-R 601 luma.
 
     Raises:
@@ -60,7 +60,7 @@ def match_channels(pixels: Pixels, spec: InputSpec) -> Pixels:
     return ((weighted + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
-def to_floats(pixels: Pixels, spec: InputSpec) -> Floats:
+def to_floats(pixels: Pixels, spec: PixelSpec) -> Floats:
     """Turn uint8 (N, H, W, pixel channels) into the backbone's own float32 (N, H, W, channels)."""
     pixels = match_channels(pixels, spec)
     if spec.color == "bgr":

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from edgefer.errors import InputError
+from edgefer.pixels import channels_of, offset_of, scale_of
 
 PixelRange = tuple[float, float]
 Color = Literal["gray", "rgb", "bgr"]
@@ -75,21 +76,17 @@ class InputSpec(Frozen, frozen=True):
     @property
     def pixel_channels(self) -> int:
         """Channels of the image itself: 1 for gray, 3 for colour."""
-        return 1 if self.color == "gray" else 3
+        return channels_of(self.color)
 
     @property
     def scale(self) -> tuple[float, ...]:
         """Factor per backbone channel, shape (channels,)."""
-        if self.range is not None:
-            return ((self.range[1] - self.range[0]) / 255.0,) * self.channels
-        return tuple(1.0 / (255.0 * s) for s in self.std or ())
+        return scale_of(self.range, self.std, self.channels)
 
     @property
     def offset(self) -> tuple[float, ...]:
         """Summand per backbone channel, shape (channels,)."""
-        if self.range is not None:
-            return (self.range[0],) * self.channels
-        return tuple(-m / s for m, s in zip(self.mean or (), self.std or (), strict=True))
+        return offset_of(self.range, self.mean, self.std, self.channels)
 
     def describe_range(self) -> str:
         """The pixel mapping in the grammar that ``parse_range`` reads."""

@@ -12,10 +12,8 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import msgspec
 
 from edgefer.errors import EdgeferError
 
@@ -44,19 +42,19 @@ def measure_cold(artifact: Path, runtime: str, threads: int) -> Cold:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
         if done.returncode:
             raise EdgeferError(f"{failure} (exit {done.returncode}): {_last_line(done.stderr)}")
-        return msgspec.json.decode(_last_line(done.stdout), type=Cold)
+        return Cold(**json.loads(_last_line(done.stdout)))
     except subprocess.TimeoutExpired:
         raise EdgeferError(f"{failure}: no answer in {TIMEOUT_SECONDS} s") from None
-    except msgspec.DecodeError as error:
+    except (ValueError, TypeError) as error:
         raise EdgeferError(f"{failure}: its answer cannot be read ({error})") from error
 
 
 def load_and_run(artifact: Path, runtime: str, threads: int) -> Cold:
     """Do it in this process: open ``artifact`` with the runtime of that id and run its first golden image."""
-    from edgefer.artifact import open_artifact
+    from edgefer.contract import open_on_device
     from edgefer.registry import discover, lookup
 
-    opened = open_artifact(artifact)
+    opened = open_on_device(artifact)
     engine = lookup("runtime", runtime, discover("edgefer.runtimes", "RUNTIMES"))
     start = time.perf_counter_ns()
     session = engine.open(opened, threads)
@@ -93,7 +91,7 @@ def main() -> None:
         cold = load_and_run(options.artifact, options.runtime, options.threads)
     except EdgeferError as error:
         sys.exit(str(error))
-    print(json.dumps(msgspec.to_builtins(cold)))
+    print(json.dumps(asdict(cold)))
 
 
 def _last_line(text: str) -> str:

@@ -1,57 +1,56 @@
-"""The machine a record was taken on: what explains its numbers, and nothing that names its owner."""
+"""The machine a record was taken on: what explains its numbers, and nothing that names its owner.
+
+It imports the standard library only, because it is shipped to devices.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import subprocess
 from pathlib import Path
 from typing import Any
 
-from edgefer.bench.target import board
+from edgefer.bench.machine import board, packages
+from edgefer.bench.throttling import pace
 
 CPUINFO = Path("/proc/cpuinfo")
-GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+CPUS = Path("/sys/devices/system/cpu")
 # Those that decide which kernels XNNPACK and MLAS choose.
 FLAGS = (
     "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16",
     "avx_vnni", "amx_int8", "amx_bf16", "asimd", "asimdhp", "fphp", "asimddp", "i8mm", "bf16", "sve", "sve2",
-)  # fmt: skip
-PACKAGES = (
-    "edgefer", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "coremltools",
 )  # fmt: skip
 
 
 def environment(threads: int) -> dict[str, Any]:
     """Processor, memory, system, versions and the threads used; without the host's name.
 
-    ``frequency_mhz`` and ``governor`` are None where the machine does not tell.
+    What the machine does not tell (``frequency_mhz``, ``governor``, ``temperature_c``, ``throttled``) is None.
     """
-    import psutil
-
     return {
         "cpu": cpu_model(),
         "board": board(),
         "flags": cpu_flags(),
-        "physical_cores": psutil.cpu_count(logical=False),
-        "logical_cores": psutil.cpu_count(),
+        "physical_cores": physical_cores(),
+        "logical_cores": os.cpu_count(),
         "usable_cores": usable_cores(),
-        "governor": GOVERNOR.read_text().strip() if GOVERNOR.exists() else None,
         "frequency_mhz": _frequency(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": _memory(),
         "os": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "python": platform.python_version(),
         "packages": packages(),
         "threads": threads,
+        **pace(),
     }
 
 
 def load_average() -> list[float]:
-    """Runnable processes, averaged over 1, 5 and 15 minutes."""
-    import psutil
-
-    return [round(value, 2) for value in psutil.getloadavg()]
+    """Runnable processes, averaged over 1, 5 and 15 minutes; none where the system does not count them."""
+    if not hasattr(os, "getloadavg"):
+        return []
+    return [round(value, 2) for value in os.getloadavg()]
 
 
 def usable_cores() -> int:
@@ -63,20 +62,19 @@ def usable_cores() -> int:
 
 def default_threads() -> int:
     """One thread a physical core, but no more than this process may use."""
-    import psutil
+    return max(1, min(physical_cores(), usable_cores()))
 
-    return max(1, min(psutil.cpu_count(logical=False) or 1, usable_cores()))
+
+def physical_cores() -> int:
+    """Cores without their hardware threads, as Linux' topology or macOS tell; else the logical ones."""
+    siblings = {path.read_text() for path in CPUS.glob("cpu[0-9]*/topology/thread_siblings_list")}
+    return len(siblings) or int(_sysctl("hw.physicalcpu") or os.cpu_count() or 1)
 
 
 def cpu_model() -> str:
     """The processor's marketing name where the system tells, else its architecture."""
-    if name := _cpuinfo("model name"):
+    if name := _cpuinfo("model name") or _sysctl("machdep.cpu.brand_string"):
         return name
-    if platform.system() == "Darwin":
-        import subprocess
-
-        answer = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
-        return answer.stdout.strip() or platform.machine()
     part = _cpuinfo("CPU part")
     return f"{platform.machine()} part {part}" if part else platform.processor() or platform.machine()
 
@@ -85,17 +83,6 @@ def cpu_flags() -> list[str]:
     """The processor's instruction sets among ``FLAGS``, in that order; empty where the system lists none."""
     found = set((_cpuinfo("flags") or _cpuinfo("Features")).split())
     return [flag for flag in FLAGS if flag in found]
-
-
-def packages() -> dict[str, str]:
-    """Versions of the installed packages that can change a number."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _cpuinfo(key: str) -> str:
@@ -108,12 +95,24 @@ def _cpuinfo(key: str) -> str:
     return next(values, "")
 
 
-def _frequency() -> float | None:
-    """Present frequency of the cores in MHz, None where the system does not tell."""
-    import psutil
+def _sysctl(name: str) -> str:
+    """A value of macOS' kernel state, "" elsewhere."""
+    if platform.system() != "Darwin":
+        return ""
+    return subprocess.run(["sysctl", "-n", name], capture_output=True, text=True).stdout.strip()
 
+
+def _memory() -> int | None:
+    """Bytes of main memory, None where the system does not tell."""
     try:
-        frequency = psutil.cpu_freq()
-    except (OSError, NotImplementedError, RuntimeError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
         return None
-    return round(float(frequency.current), 1) if frequency else None
+
+
+def _frequency() -> float | None:
+    """Present frequency of the first core in MHz, None where the system does not tell."""
+    try:
+        return int((CPUS / "cpu0/cpufreq/scaling_cur_freq").read_text()) / 1000
+    except (OSError, ValueError):
+        return float(_cpuinfo("cpu MHz") or 0) or None

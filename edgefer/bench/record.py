@@ -1,6 +1,7 @@
 """RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
 
-Schema history: 1 — first version.
+Schema history: 1 — first version; ``invalid``, ``parity`` and ``instructions`` were
+added as optional fields.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 import numpy as np
 
 from edgefer.artifact import Baseline
+from edgefer.bench.emulated import Instructions, Parity
 from edgefer.errors import InputError
 from edgefer.files import write_atomic
 from edgefer.metrics import Score
@@ -20,6 +22,9 @@ from edgefer.spec import Frozen, LabelSet, Lineage
 SCHEMA = 1
 
 Kind = Literal["measured", "emulated", "estimated"]
+
+KERNELS = ("XNNPACK", "builtin kernels", "reference kernels")
+"""TFLite's kernel sets, as sessions call them; their answers differ by more than processors' do."""
 
 
 class ArtifactRef(Frozen, frozen=True):
@@ -99,8 +104,22 @@ class ColdStart(Frozen, frozen=True):
     first_ns: int
 
 
+class Variant(Frozen, frozen=True):
+    """The same artifact with another setting of the runtime (Core ML's compute units), timed in the same run."""
+
+    name: str
+    executed_on: str
+    timings: tuple[BatchTiming, ...] = ()
+    cold_start: ColdStart | None = None
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class RunRecord(Frozen, frozen=True):
-    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for."""
+    """One artifact on one target. ``executed_on`` is what really ran, never what was asked for.
+
+    ``invalid`` is empty, or says why the times do not count: the board was throttled, say. ``details`` is what the
+    runtime itself tells: Core ML's compute plan.
+    """
 
     schema: int
     kind: Kind
@@ -114,11 +133,28 @@ class RunRecord(Frozen, frozen=True):
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
+    invalid: str = ""
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+    parity: Parity | None = None
+    instructions: Instructions | None = None
+
+    @property
+    def kernels(self) -> str:
+        """Which of TFLite's kernel sets ran; "" for other containers."""
+        return kernels_in(self.executed_on)
 
     def __post_init__(self) -> None:
+        if self.kind == "emulated" and (self.timings or self.cold_start or self.peak_memory_bytes):
+            raise ValueError("what was emulated has no latency, cold start or memory")
         batches = [timing.batch for timing in self.timings]
         if len(set(batches)) != len(batches):
             raise ValueError("one timing a batch size")
+
+
+def kernels_in(executed_on: str) -> str:
+    """Which of ``KERNELS`` a session's own words name, "" if none."""
+    return next((name for name in KERNELS if name in executed_on), "")
 
 
 def save_record(record: RunRecord, path: Path) -> None:

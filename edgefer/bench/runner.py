@@ -9,18 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgefer.artifact import Artifact
 from edgefer.bench.cold import Cold, measure_cold
 from edgefer.bench.environment import default_threads, environment, load_average
-from edgefer.bench.measure import Plan, measure
+from edgefer.bench.latency import latency
+from edgefer.bench.measure import Plan
 from edgefer.bench.record import SCHEMA, Accuracy, ArtifactRef, BatchTiming, ColdStart, RunRecord
 from edgefer.bench.scoring import accuracy, scorable
 from edgefer.bench.target import Target, missing_runtime
+from edgefer.bench.throttling import pace, spoilt
 from edgefer.datasets.base import Dataset
-from edgefer.errors import EdgeferError, InputError, TargetMismatchError, TargetUnavailableError
-from edgefer.preprocessing import Pixels
+from edgefer.errors import InputError, TargetMismatchError, TargetUnavailableError
 from edgefer.registry import discover
 from edgefer.runtimes.base import Runtime, Session
 
@@ -61,7 +60,12 @@ class Job:
             raise InputError(refused, hint=f"it takes: {', '.join(self.target.formats)}")
         if missing := missing_runtime(self.target, artifact.container, self.runtimes):
             raise TargetUnavailableError(f"target {self.target.id} cannot run {artifact.format}: {missing}")
-        return self.runtimes[self.target.runtimes[artifact.container]]
+        runtime = self.runtimes[self.target.runtimes[artifact.container]]
+        if runtime.stands_in and self.batches:
+            raise TargetUnavailableError(
+                f"target {self.target.id}: {runtime.id} tells accuracy, never latency"
+            )
+        return runtime
 
 
 @dataclass
@@ -87,11 +91,12 @@ def run(artifacts: Sequence[Artifact], job: Job, progress: Progress | None = Non
         EdgeferError: an artifact cannot be loaded in a process of its own, or fails while it runs.
     """
     runs = _open_all(artifacts, job)
-    started, before = datetime.datetime.now(datetime.UTC), load_average()
+    started, before, first = datetime.datetime.now(datetime.UTC), load_average(), pace()
     for done, (remark, part) in enumerate(parts := _parts(runs, job)):
         part(partial(_tell, progress, remark, done, len(parts)))
     around = environment(job.used_threads) | {"load_before": before, "load_after": load_average()}
-    return [_record(each, job, started.isoformat(timespec="seconds"), around) for each in runs]
+    held_back = spoilt(first, around)
+    return [_record(each, job, started.isoformat(timespec="seconds"), around, held_back) for each in runs]
 
 
 Part = tuple[str, Callable[[Callable[[float], None]], None]]
@@ -144,44 +149,14 @@ def _start_cold(each: _Run, job: Job, advance: Callable[[float], None]) -> None:
 
 def _time(runs: list[_Run], batch: int, job: Job, advance: Callable[[float], None]) -> None:
     """Latency of all artifacts that take this batch size, interleaved."""
-    ready = {number: _ready(each, batch) for number, each in enumerate(runs) if _takes(each, batch)}
-    for number, samples in measure(ready, job.plan, advance=advance).items():
+    for each, samples in latency(runs, batch, job.plan, advance):
         timing = BatchTiming(
             batch=batch,
             warmup_ns=samples.warmup_ns,
             samples_ns=samples.samples_ns,
             unstable=samples.unstable,
         )
-        runs[number].timings.append(timing)
-
-
-def _takes(each: _Run, batch: int) -> bool:
-    """Whether the file can be run at this batch size; if its size is fixed to another, that is noted."""
-    fixed = each.artifact.manifest.io.input.shape[0]
-    if fixed in (None, batch):
-        return True
-    each.notes.append(f"batch {batch} not run: the file is fixed to batch {fixed}")
-    return False
-
-
-def _ready(each: _Run, batch: int) -> Callable[[], object]:
-    """A closure that runs one prepared batch; proven once, so that a failure names its cause."""
-    try:
-        feed = each.session.prepare(_images(each.artifact, batch))
-        each.session.run(feed)
-    except EdgeferError:
-        raise
-    except Exception as error:  # runtimes raise what they like; it becomes one typed line
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        failed = f"{each.artifact.path}: batch {batch} fails on {each.session.executed_on}: {reason}"
-        raise EdgeferError(failed, hint="choose other sizes with --batch") from error
-    return partial(each.session.run, feed)
-
-
-def _images(artifact: Artifact, batch: int) -> Pixels:
-    """The golden images, repeated up to ``batch`` of them: uint8 (batch, H, W, pixel channels)."""
-    golden = artifact.golden.inputs
-    return golden[np.arange(batch) % len(golden)]
+        each.timings.append(timing)
 
 
 def _score(each: _Run, data: Callable[[Artifact], Dataset], advance: Callable[[float], None]) -> None:
@@ -190,13 +165,13 @@ def _score(each: _Run, data: Callable[[Artifact], Dataset], advance: Callable[[f
     each.accuracy = accuracy(each.session, each.artifact, data(each.artifact))
 
 
-def _record(each: _Run, job: Job, started: str, around: dict[str, Any]) -> RunRecord:
+def _record(each: _Run, job: Job, started: str, around: dict[str, Any], invalid: str) -> RunRecord:
     """Put together what was found out about one artifact."""
     cold = each.cold
     return RunRecord(
         schema=SCHEMA,
-        kind="measured",
-        artifact=_reference(each.artifact),
+        kind="emulated" if each.runtime.stands_in else "measured",
+        artifact=reference(each.artifact),
         target=job.target.id,
         executed_on=each.session.executed_on,
         started=started,
@@ -206,10 +181,11 @@ def _record(each: _Run, job: Job, started: str, around: dict[str, Any]) -> RunRe
         peak_memory_bytes=cold.peak_memory_bytes if cold else None,
         accuracy=each.accuracy,
         notes=tuple(each.notes),
+        invalid=invalid,
     )
 
 
-def _reference(artifact: Artifact) -> ArtifactRef:
+def reference(artifact: Artifact) -> ArtifactRef:
     """What identifies the artifact in a record."""
     manifest = artifact.manifest
     return ArtifactRef(

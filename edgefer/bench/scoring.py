@@ -28,8 +28,23 @@ def accuracy(session: Session, artifact: Artifact, dataset: Dataset, *, batch: i
         InputError: the class names differ, or there are no test rows, or none that are no leaks.
         EdgeferError: the artifact answers NaN.
     """
+    pixels = scorable(artifact, dataset).pixels
+    return score_probabilities(predict(session, pixels, batch=batch), artifact, dataset)
+
+
+def score_probabilities(
+    probabilities: npt.NDArray[np.float32], artifact: Artifact, dataset: Dataset
+) -> Accuracy:
+    """Score answers of ``artifact`` to the data's test split, float32 (N, classes), wherever they were given.
+
+    Raises:
+        InputError: the class names differ, or there are no test rows, or none that are no leaks.
+        EdgeferError: there is not one answer a row, or one is NaN.
+    """
     test = scorable(artifact, dataset)
-    predictions = _classes(predict(session, test.pixels, batch=batch), artifact)
+    if len(probabilities) != len(test):
+        raise EdgeferError(f"{artifact.path}: {len(probabilities)} answers to {len(test)} test images")
+    predictions = _classes(probabilities, artifact)
     baseline, skipped = _comparable(artifact.manifest.baseline, test, dataset.name)
     full, clean = scores(predictions, test, dataset.labels)
     return Accuracy(

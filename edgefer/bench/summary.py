@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgefer.bench.record import Accuracy, BatchTiming, RunRecord
+from edgefer.bench.record import Accuracy, BatchTiming, ColdStart, RunRecord, Variant
 
 
 def summarize(record: RunRecord) -> dict[str, Any]:
     """What a reader wants to know of a record; latency in milliseconds, drops in points."""
-    cold = record.cold_start
     return {
         "artifact": record.artifact.name,
         "format": record.artifact.format,
         "bytes": record.artifact.bytes,
         "target": record.target,
+        "kind": record.kind,
         "executed_on": record.executed_on,
         "threads": record.environment.get("threads"),
         "latency": [summarize_timing(timing) for timing in record.timings],
-        "cold_start_ms": (cold.load_ns + cold.first_ns) / 1e6 if cold else None,
+        "cold_start_ms": _start(record.cold_start),
         "peak_memory_bytes": record.peak_memory_bytes,
         "accuracy": summarize_accuracy(record.accuracy) if record.accuracy else None,
+        "kernels": record.kernels,
+        "parity": record.parity,
+        "instructions": record.instructions,
+        "variants": [summarize_variant(variant) for variant in record.variants],
         "notes": record.notes,
+        "invalid": record.invalid,
     }
+
+
+def summarize_variant(variant: Variant) -> dict[str, Any]:
+    """The same of another setting of the runtime."""
+    return {
+        "name": variant.name,
+        "executed_on": variant.executed_on,
+        "latency": [summarize_timing(timing) for timing in variant.timings],
+        "cold_start_ms": _start(variant.cold_start),
+    }
+
+
+def _start(cold: ColdStart | None) -> float | None:
+    """Milliseconds to load and for the first inference."""
+    return (cold.load_ns + cold.first_ns) / 1e6 if cold else None
 
 
 def summarize_timing(timing: BatchTiming) -> dict[str, Any]:
@@ -46,8 +66,9 @@ def summarize_accuracy(accuracy: Accuracy) -> dict[str, Any]:
 
 
 def remarks(record: RunRecord) -> list[str]:
-    """What should not be overlooked: the run's notes, unstable timings, the reason for a missing F1 drop."""
-    lines = list(record.notes)
+    """What should not be overlooked: why it is invalid, notes, unstable timings, the reason for a missing F1 drop."""
+    lines = [f"INVALID: {record.invalid}"] if record.invalid else []
+    lines += record.notes
     lines += [f"batch {t.batch} is unstable: {t.unstable}" for t in record.timings if t.unstable]
     if record.accuracy and record.accuracy.drop_skipped:
         lines.append(f"no F1 drop: {record.accuracy.drop_skipped}")

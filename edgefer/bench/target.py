@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import platform
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 import edgefer
+from edgefer.bench.machine import facts
 from edgefer.bench.measure import Plan
 from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.registry import lookup
 from edgefer.runtimes.base import Runtime
 from edgefer.spec import Frozen
 
-BOARD_FILE = Path("/proc/device-tree/model")
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-
 
 class Needs(Frozen, frozen=True):
     """What a machine must be; empty fields ask for nothing. ``what`` says all of it in words, after "needs".
 
     ``system`` and ``machine`` are ``platform.system()`` and ``.machine()``; ``macos`` is the lowest major
-    version; ``board`` is how the device tree's name of the board begins; ``package`` must be importable;
+    version; ``board`` is how the device tree's name of the board begins; ``package`` must be installed;
     ``provider`` is an ONNX Runtime execution provider that must be built in, and if it is CUDA's, an NVIDIA
     driver must be loaded.
     """
@@ -45,10 +43,36 @@ class Needs(Frozen, frozen=True):
             raise ValueError("needs must say in `what` what it asks for")
 
 
+class Emulation(Frozen, frozen=True):
+    """The target's processor for ``bench --emulate``: as QEMU calls it, and as its ``/proc/cpuinfo`` would.
+
+    ``implementer``, ``variant``, ``part`` and ``revision`` are the fields of Arm's MIDR register; runtimes choose
+    their kernels by them and by ``features``, the kernel's names of instruction sets.
+    """
+
+    cpu: str
+    cores: int
+    implementer: int
+    variant: int
+    part: int
+    revision: int
+    features: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.cores < 1 or not self.features:
+            raise ValueError("an emulated processor needs cores and features")
+        if self.cpu == "max":
+            raise ValueError("QEMU's plain max gets int8 wrong without saying so; name a processor")
+
+
 class Options(Frozen, frozen=True):
-    """Settings of the runtime. ``threads`` 0 means one a physical core."""
+    """Settings of the runtime. ``threads`` 0 means one a physical core.
+
+    ``variants`` maps a name to a runtime that runs the target's files in another way; all are timed in the same run.
+    """
 
     threads: int = 0
+    variants: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Measuring(Frozen, frozen=True):
@@ -81,6 +105,8 @@ class Target(Frozen, frozen=True):
 
     ``runtimes`` maps a container to the id of the runtime that runs it here. ``executed_on`` maps a container
     to a text that its session's ``executed_on`` must hold: what else it reports is a fallback, and an error.
+    ``stand_ins`` maps a container to the runtime that tells accuracy, and nothing else, where the target is missing.
+    ``emulation`` is the processor to emulate where the target is not at hand; None: it cannot be emulated.
     """
 
     id: str
@@ -89,15 +115,19 @@ class Target(Frozen, frozen=True):
     batches: tuple[int, ...]
     runtimes: dict[str, str]
     executed_on: dict[str, str] = msgspec.field(default_factory=dict)
+    stand_ins: dict[str, str] = msgspec.field(default_factory=dict)
     options: Options = Options()
     measure: Measuring = Measuring()
     needs: Needs = Needs()
+    emulation: Emulation | None = None
 
     def __post_init__(self) -> None:
         if not self.batches or min(self.batches) < 1:
             raise ValueError("batches must be positive numbers, at least one")
         if not self.runtimes:
             raise ValueError("runtimes must map at least one container")
+        if not self.stand_ins.keys() <= self.runtimes.keys():
+            raise ValueError("stand_ins may only map containers that runtimes maps")
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -107,6 +137,10 @@ class Target(Frozen, frozen=True):
     def takes(self, format_id: str) -> bool:
         """Whether artifacts of this format run here."""
         return any(fnmatch.fnmatchcase(format_id, pattern) for pattern in self.formats)
+
+    def variants(self, container: str) -> tuple[tuple[str, str], ...]:
+        """Runtimes that run a container here: the target's own under the name "", then the variants."""
+        return (("", self.runtimes[container]), *self.options.variants.items())
 
 
 def folder() -> Path:
@@ -147,9 +181,24 @@ def load_target(name: str) -> Target:
     return target
 
 
-def availability(target: Target) -> str:
-    """Exactly what ``target`` needs and what this machine is instead; empty if it is available here."""
-    lack = _lack(target.needs)
+def with_kernels(target: Target, kernels: str) -> Target:
+    """The target with its TFLite files on another kernel set: ``xnnpack``, ``builtin`` or ``reference``.
+
+    Raises:
+        InputError: it takes no TFLite files.
+    """
+    if "tflite" not in target.runtimes:
+        raise InputError(f"target {target.id} takes no TFLite files, so it has no choice of kernels")
+    runtime = "litert" if kernels == "xnnpack" else f"litert-{kernels}"
+    return msgspec.structs.replace(target, runtimes={**target.runtimes, "tflite": runtime})
+
+
+def availability(target: Target, machine: Mapping[str, Any] | None = None) -> str:
+    """Exactly what ``target`` needs and what a machine is instead; empty if it is available there.
+
+    ``machine`` holds the ``facts`` of a remote machine; None is this one.
+    """
+    lack = _lack(target.needs, facts() if machine is None else machine)
     return f"needs {target.needs.what}; {lack}" if lack else ""
 
 
@@ -160,7 +209,23 @@ def require(target: Target) -> None:
         TargetUnavailableError: it is not; the message says what it needs.
     """
     if reason := availability(target):
-        raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}")
+        hint = (
+            "--accuracy-only scores its files here, --host user@mac measures them there"
+            if target.stand_ins
+            else ""
+        )
+        raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}", hint=hint)
+
+
+def for_accuracy(target: Target, machine: Mapping[str, Any] | None = None) -> Target:
+    """``target`` where it is available; elsewhere the same with the runtimes that stand in for its own, if it has any.
+
+    ``machine`` holds the ``facts`` of a remote machine; None is this one.
+    Records name the stand-in as what they were executed on, and are called emulated.
+    """
+    if not target.stand_ins or not availability(target, machine):
+        return target
+    return msgspec.structs.replace(target, runtimes=target.stand_ins, executed_on={}, needs=Needs())
 
 
 def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runtime]) -> str:
@@ -171,44 +236,29 @@ def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runti
     )
 
 
-def board() -> str:
-    """The board's name from the device tree, e.g. ``Raspberry Pi 5 Model B Rev 1.0``; "" elsewhere."""
-    try:
-        return BOARD_FILE.read_bytes().rstrip(b"\0\n").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _lack(needs: Needs) -> str:
-    """The first need that this machine does not meet, in words; "" if it meets all."""
-    here = f"{platform.system()} {platform.machine()}"
-    if needs.system not in ("", platform.system()) or needs.machine not in ("", platform.machine()):
+def _lack(needs: Needs, machine: Mapping[str, Any]) -> str:
+    """The first need that a machine does not meet, in words; "" if it meets all."""
+    here = f"{machine['system']} {machine['machine']}"
+    if needs.system not in ("", machine["system"]) or needs.machine not in ("", machine["machine"]):
         return f"this is {here}"
-    if needs.macos and _macos() < needs.macos:
-        return f"this is macOS {platform.mac_ver()[0]}"
-    if needs.board and not board().startswith(needs.board):
-        return f"this is {board() or here}"
-    return _lack_of_software(needs)
+    if needs.macos and int(machine["macos"].partition(".")[0] or 0) < needs.macos:
+        return f"this is macOS {machine['macos']}"
+    if needs.board and not machine["board"].startswith(needs.board):
+        return f"this is {machine['board'] or here}"
+    return _lack_of_software(needs, machine)
 
 
-def _lack_of_software(needs: Needs) -> str:
-    """The same for packages and execution providers."""
-    from importlib.util import find_spec
-
-    if needs.package and find_spec(needs.package) is None:
+def _lack_of_software(needs: Needs, machine: Mapping[str, Any]) -> str:
+    """The same for packages and execution providers; the latter are known of this machine only."""
+    if needs.package and needs.package not in machine["packages"]:
         return f"{needs.package} is not installed"
     if not needs.provider:
         return ""
     if needs.provider not in (providers := _providers()):
         return f"the providers here are: {', '.join(providers) or 'none, without onnxruntime'}"
-    if needs.provider.startswith("CUDA") and os.name == "posix" and not NVIDIA_DRIVER.exists():
+    if needs.provider.startswith("CUDA") and os.name == "posix" and not machine["nvidia"]:
         return "no NVIDIA driver is loaded"
     return ""
-
-
-def _macos() -> int:
-    """Major version of macOS, 0 elsewhere."""
-    return int(platform.mac_ver()[0].partition(".")[0] or 0)
 
 
 def _providers() -> tuple[str, ...]:

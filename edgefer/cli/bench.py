@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
+from edgefer.cli.bench_hosts import host_options, on_hosts
+from edgefer.cli.bench_tables import show
 from edgefer.cli.options import data_options
 from edgefer.errors import InputError
 
@@ -52,7 +55,13 @@ def _batch_sizes(
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
 )
+@click.option(
+    "--kernels",
+    type=click.Choice(["xnnpack", "builtin", "reference"]),
+    help="TFLite's kernels.  [default: xnnpack]",
+)
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
+@emulation_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -60,6 +69,7 @@ def _batch_sizes(
     show_default=True,
     help="Folder for the RunRecords.",
 )
+@host_options
 @console.json_option
 def command(
     artifacts: tuple[Path, ...],
@@ -69,30 +79,64 @@ def command(
     batches: tuple[int, ...] | None,
     threads: int | None,
     min_time: float | None,
+    kernels: str | None,
     accuracy_only: bool,
+    emulate: bool,
     out: Path,
+    host: tuple[str, ...],
+    remote_python: str,
+    remote_cache: bool,
     as_json: bool,
+    **emulation: Any,
 ) -> None:
     """Measure ARTIFACTS on a target: latency, FPS, cold start, memory, and F1 where labelled data is given.
 
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
     --out folder, named <artifact>.<format>.<target>.json; 'edgefer report' makes tables and plots of them.
+
+    With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
+    is given again, and the records stand in a folder named like the host.
+
+    With --emulate nothing is timed: the target's own runtime answers the rows on an emulated processor, beside this
+    machine, and its instructions are counted. 'edgefer emulator setup' makes that possible.
     """
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
-    from edgefer.bench.runner import run
-    from edgefer.bench.target import load_target, require
+
+    if emulate:
+        timed = {"--batch": batches, "--threads": threads, "--min-time": min_time, "--host": host}
+        refuse_options(timed, "--emulate measures no latency, and counts on one thread")
+    else:
+        refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
+    target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
+    opened = [open_artifact(path) for path in artifacts]
+    files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
+    failure = None
+    if host:
+        found, failure = on_hosts(opened, job, files, host, remote_python, cache=remote_cache)
+    else:
+        records = emulated(opened, target, job.data, **emulation) if emulate else _measured(opened, job)
+        found = list(zip(records, files, strict=True))
+    for record, file in found:
+        save_record(record, file)
+    if found:
+        show([record for record, _ in found], [file for _, file in found], as_json)
+    if failure:
+        raise failure
+
+
+def _target(target_id: str, kernels: str | None, *, here: bool, accuracy_only: bool) -> Target:
+    """The target with what the options change; if it is to run ``here``, it must be available."""
+    from edgefer.bench.target import for_accuracy, load_target, require, with_kernels
 
     target = load_target(target_id)
-    require(target)
-    opened = [open_artifact(path) for path in artifacts]
-    files = _record_files(opened, target, out)
-    job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
-    with console.progress("bench") as advance:
-        records = run(opened, job, advance)
-    for record, file in zip(records, files, strict=True):
-        save_record(record, file)
-    _show(records, files, as_json)
+    if kernels:
+        target = with_kernels(target, kernels)
+    if here:
+        target = for_accuracy(target) if accuracy_only else target
+        require(target)
+    return target
 
 
 def _job(
@@ -125,9 +169,19 @@ def _job(
     )
 
 
-def _record_files(artifacts: Sequence[Artifact], target: Target, out: Path) -> list[Path]:
+def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
+    """Measure on this machine, with progress."""
+    from edgefer.bench.runner import run
+    from edgefer.remote.here import bench_here
+
+    measure = bench_here if job.target.options.variants and job.batches else run
+    with console.progress("bench") as advance:
+        return measure(artifacts, job, advance)
+
+
+def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
     """Where each record goes; two artifacts may not want the same place."""
-    files = [out / f"{a.path.stem}.{a.format}.{target.id}.json" for a in artifacts]
+    files = [out / f"{a.path.stem}.{a.format}.{target}.json" for a in artifacts]
     for number, file in enumerate(files):
         if file in files[:number]:
             raise InputError(
@@ -135,90 +189,3 @@ def _record_files(artifacts: Sequence[Artifact], target: Target, out: Path) -> l
                 hint="rename it, or bench it apart with another --out",
             )
     return files
-
-
-def _show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) -> None:
-    """Print what was found, as JSON or as tables, and say what should not be overlooked."""
-    from edgefer.bench.summary import remarks, summarize
-
-    if as_json:
-        pairs = zip(records, files, strict=True)
-        console.print_json([{"record": str(file), **summarize(record)} for record, file in pairs])
-    else:
-        summaries = [summarize(record) for record in records]
-        _print_latency([s for s in summaries if s["latency"]])
-        _print_accuracy([s for s in summaries if s["accuracy"]])
-    for record in records:
-        for line in remarks(record):
-            console.note(f"{record.artifact.name} {record.artifact.format}: {line}")
-    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {files[0].parent}")
-
-
-def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
-    """One row an artifact and batch size; then one an artifact with size, cold start and memory."""
-    if not summaries:
-        return
-    title = f"Latency on {summaries[0]['target']}, {summaries[0]['threads']} threads"
-    columns = ("artifact", "format", "batch", "median ms", "p90 ms", "p99 ms", "FPS", "")
-    console.print_table(title, columns, [_latency_row(s, t) for s in summaries for t in s["latency"]])
-    starts = ("artifact", "format", "size kB", "cold start ms", "peak MB", "executed on")
-    console.print_table("First start, in a process of its own", starts, [_start_row(s) for s in summaries])
-
-
-def _latency_row(summary: dict[str, Any], timing: dict[str, Any]) -> tuple[Any, ...]:
-    milliseconds = (f"{timing[key]:.3f}" for key in ("median_ms", "p90_ms", "p99_ms"))
-    mark = "unstable" if timing["unstable"] else ""
-    return (*_who(summary), timing["batch"], *milliseconds, f"{timing['fps']:,.0f}", mark)
-
-
-def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:
-    cold, peak = f"{summary['cold_start_ms']:.1f}", f"{summary['peak_memory_bytes'] / 1e6:.0f}"
-    return (*_who(summary), _kilobytes(summary), cold, peak, summary["executed_on"])
-
-
-def _print_accuracy(summaries: Sequence[dict[str, Any]]) -> None:
-    """One row an artifact; data that is synthetic is called so in the title."""
-    if not summaries:
-        return
-    first = summaries[0]["accuracy"]
-    kind = " (SYNTHETIC faces)" if first["synthetic"] else ""
-    rows = f"{first['full'].n} test rows, {first['clean'].n} without leaked ones"
-    columns = (
-        "artifact",
-        "format",
-        "size kB",
-        "weighted F1",
-        "macro F1",
-        "F1 drop",
-        "clean F1",
-        "clean drop",
-    )
-    console.print_table(
-        f"Accuracy on {first['data']}{kind}: {rows}", columns, [_score_row(s) for s in summaries]
-    )
-
-
-def _score_row(summary: dict[str, Any]) -> tuple[str, ...]:
-    """F1 in 0..1, drops in points."""
-    accuracy = summary["accuracy"]
-    return (
-        *_who(summary),
-        _kilobytes(summary),
-        f"{accuracy['full'].weighted_f1:.4f}",
-        f"{accuracy['full'].macro_f1:.4f}",
-        _points(accuracy["f1_drop"]),
-        f"{accuracy['clean'].weighted_f1:.4f}",
-        _points(accuracy["f1_drop_clean"]),
-    )
-
-
-def _who(summary: dict[str, Any]) -> tuple[str, str]:
-    return summary["artifact"], summary["format"]
-
-
-def _kilobytes(summary: dict[str, Any]) -> str:
-    return f"{summary['bytes'] / 1e3:,.0f}"
-
-
-def _points(drop: float | None) -> str:
-    return "unknown" if drop is None else f"{drop:+.2f}"

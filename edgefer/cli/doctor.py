@@ -38,6 +38,7 @@ def command(as_json: bool) -> None:
         "targets": _targets(),
         "data": _data(),
         "cache": _cache(),
+        "emulator": _emulator(),
     }
     if as_json:
         console.print_json(answer)
@@ -126,6 +127,21 @@ def _cache() -> str:
     return str(folder())
 
 
+def _emulator() -> str:
+    """What 'bench --emulate' can run files with, or what it lacks."""
+    from edgefer.emulation import pieces, tools
+    from edgefer.emulation.sites import SITES
+    from edgefer.errors import TargetUnavailableError
+
+    try:
+        release = tools.qemu_release()
+        pieces.require([pieces.counter(), pieces.system()])
+    except TargetUnavailableError as error:
+        return str(error)
+    ready = [runtime for runtime in SITES if pieces.site(runtime).ready]
+    return f"QEMU {release} with {', '.join(ready)}" if ready else "run: edgefer emulator setup"
+
+
 def _print(answer: dict[str, Any]) -> None:
     """The same as tables."""
     rows = [(p["package"], p["extra"], p["installed"] or "missing", p["install"]) for p in answer["packages"]]
@@ -135,4 +151,5 @@ def _print(answer: dict[str, Any]) -> None:
     console.print_table("Targets", ("target", "what", "takes", "state"), rows)
     data = answer["data"]
     found = f"{data['path']} ({data['layout']})" if data["layout"] else data["problem"]
-    console.print_table("Places", ("what", "where"), [("data", found), ("cache", answer["cache"])])
+    places = [("data", found), ("cache", answer["cache"]), ("emulator", answer["emulator"])]
+    console.print_table("Places", ("what", "where"), places)

@@ -25,7 +25,7 @@ def command(path: Path, as_json: bool, **said: Any) -> None:
 
     An artifact says all of it itself; of a foreign model, --range and --labels are what you state about it.
     """
-    from edgefer.artifact import SUFFIXES
+    from edgefer.contract import SUFFIXES
 
     facts = _artifact_facts(path) if path.suffix in SUFFIXES else _model_facts(path, Said(**said))
     if as_json:

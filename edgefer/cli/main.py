@@ -13,7 +13,10 @@ import edgefer
 import edgefer.cli as rooms
 from edgefer.errors import EdgeferError
 
-NOT_COMMANDS = {"main", "console", "models", "options", "data_clean", "recipe_data", "ensembles"}
+NOT_COMMANDS = {
+    "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated", "bench_hosts",
+    "bench_tables",
+}  # fmt: skip
 
 
 class CommandFolder(click.Group):

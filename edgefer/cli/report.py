@@ -26,18 +26,22 @@ def command(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
     RUNS are RunRecord files, or folders that hold nothing else as *.json.
     """
     from edgefer.report.collect import collect
+    from edgefer.report.emulation import kernel_warnings
     from edgefer.report.page import render
     from edgefer.report.verdict import judge
     from edgefer.report.write import write_all
 
     groups = collect(runs)
     written = write_all(out, render(groups))
-    verdicts = [judge(group) for group in groups]
+    verdicts, warnings = [judge(group) for group in groups], list(kernel_warnings(groups))
     if as_json:
-        console.print_json({"files": [str(path) for path in written], "verdicts": verdicts})
+        paths = [str(path) for path in written]
+        console.print_json({"files": paths, "verdicts": verdicts, "warnings": warnings})
         return
     for group, verdict in zip(groups, verdicts, strict=True):
         _print_group(group, verdict.sentence)
+    for warning in warnings:
+        console.note(warning)
     for path in written:
         console.note(f"wrote {path}")
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from edgefer.artifact import SUFFIXES, Container, IOMode, IOSpec
+from edgefer.artifact import IOMode, IOSpec
+from edgefer.contract import SUFFIXES, Container
 from edgefer.formats.calibration import Method
 from edgefer.preprocessing import Floats, Pixels, to_floats
 from edgefer.spec import InputSpec, LabelSet

@@ -42,6 +42,21 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "Measured: run on the target itself. Emulated: run elsewhere, by something that behaves like it. "
         "Estimated: computed, not run. The three never share a table, a plot or a column.",
     ),
+    (
+        "Instructions",
+        "Machine instructions of one inference of one image on one thread, counted while it was emulated. A figure "
+        "of cost without noise; never a latency, for it knows no caches, no clock and no memory.",
+    ),
+    (
+        "Apart",
+        "The largest difference between the emulated answers and those of the machine that emulated, with the same "
+        "kernels on the same rows: in steps of a quantized output, else in probability.",
+    ),
+    (
+        "Kernels",
+        "What TFLite computed with: XNNPACK, its builtin or its reference kernels. Their answers to one file differ "
+        "by more than processors' do.",
+    ),
     ("Executed on", "What really ran the artifact, as the runtime reported it, not what was asked for."),
     ("Unstable", "The samples spread or drift so much that the number should not be relied on."),
     (

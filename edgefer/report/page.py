@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import edgefer
 from edgefer.errors import MissingExtraError
+from edgefer.report.by_target import target_table
 from edgefer.report.collect import Group
 from edgefer.report.confusion import confusion_tables
 from edgefer.report.definitions import DEFINITIONS
+from edgefer.report.emulation import kernel_warnings, parity_table
 from edgefer.report.plots import drop_plots, scatter_plots
 from edgefer.report.provenance import environment_table, hash_table, record_table, rows_table
 from edgefer.report.sheet import render_csv
 from edgefer.report.svg import Plot, drawing_style
 from edgefer.report.tables import HEAT_STEPS, Table, artifact_table, class_drop_table, speed_table
+from edgefer.report.variants import variant_table
 from edgefer.report.verdict import Verdict, blind_spots, judge
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ class Chapter:
     anchor: str
     artifacts: Table
     speed: Table
+    variants: Table | None
+    parity: Table | None
     class_drops: Table | None
     confusions: tuple[Table, ...]
     scatters: tuple[Plot, ...]
@@ -39,7 +44,10 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Page:
-    """The report, ready to be rendered; ``synthetic`` names the drawn data sets among the data."""
+    """The report, ready to be rendered.
+
+    ``synthetic`` names the drawn data sets among the data; ``by_target`` is None where there is but one target.
+    """
 
     version: str
     models: str
@@ -47,6 +55,8 @@ class Page:
     synthetic: str
     verdicts: tuple[Verdict, ...]
     blind_spots: str
+    warnings: tuple[str, ...]
+    by_target: Table | None
     chapters: tuple[Chapter, ...]
     definitions: tuple[tuple[str, str], ...]
     provenance: tuple[Table, ...]
@@ -88,6 +98,8 @@ def _build(groups: Sequence[Group]) -> Page:
         synthetic=_names(accuracy.data for accuracy in scored if accuracy.synthetic),
         verdicts=tuple(map(judge, groups)),
         blind_spots=_names(blind_spots(groups)),
+        warnings=tuple(kernel_warnings(groups)),
+        by_target=target_table(groups) if len(groups) > 1 else None,
         chapters=tuple(_chapter(number, group) for number, group in enumerate(groups, start=1)),
         definitions=DEFINITIONS,
         provenance=tables,
@@ -100,6 +112,8 @@ def _chapter(number: int, group: Group) -> Chapter:
         anchor=f"target-{number}",
         artifacts=artifact_table(group),
         speed=speed_table(group),
+        variants=variant_table(group),
+        parity=parity_table(group),
         class_drops=class_drop_table(group),
         confusions=confusion_tables(group),
         scatters=scatter_plots(group),

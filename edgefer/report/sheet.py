@@ -30,7 +30,9 @@ def render_csv(groups: Sequence[Group]) -> str:
 
 def _lines(run: Run) -> Iterator[dict[str, Value]]:
     for timing in run.record.timings or (None,):
-        numbers = _accuracy(run) | _start(run.record) | _speed(timing)
+        numbers = _accuracy(run) | (
+            _emulated(run.record) if run.record.kind == "emulated" else _start(run.record) | _speed(timing)
+        )
         taken = {f"{run.record.kind}_{name}": value for name, value in numbers.items()}
         yield _identity(run) | {"batch": timing.batch if timing else None} | taken
 
@@ -43,6 +45,8 @@ def _identity(run: Run) -> dict[str, Value]:
         "target": record.target,
         "kind": record.kind,
         "executed_on": record.executed_on,
+        "kernels": record.kernels,
+        "invalid": record.invalid,
         "size_kb": record.artifact.bytes / 1e3,
         "data": accuracy.data if accuracy else "",
         "synthetic": str(accuracy.synthetic).lower() if accuracy else "",
@@ -67,6 +71,21 @@ def _start(record: RunRecord) -> dict[str, Value]:
         "cold_load_ms": cold.load_ns / 1e6 if cold else None,
         "cold_first_ms": cold.first_ns / 1e6 if cold else None,
         "peak_memory_mb": record.peak_memory_bytes / 1e6 if record.peak_memory_bytes is not None else None,
+    }
+
+
+def _emulated(record: RunRecord) -> dict[str, Value]:
+    """Parity with the machine that emulated, and instructions; nothing that takes time."""
+    parity, counted = record.parity, record.instructions
+    return {
+        "rows": parity.rows if parity else None,
+        "weighted_f1_there": round(parity.f1, 6) if parity else None,
+        "weighted_f1_here": round(parity.f1_here, 6) if parity else None,
+        "same_class": round(parity.top1_agreement, 6) if parity else None,
+        "max_abs": parity.max_abs if parity else None,
+        "max_steps": parity.max_steps if parity else None,
+        "instructions": counted.per_inference if counted else None,
+        "dot_products": round(counted.dot_share * counted.per_inference) if counted else None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgefer.bench.record import Accuracy
+from edgefer.bench.record import Accuracy, BatchTiming
 from edgefer.metrics import Score
 from edgefer.report import words
 from edgefer.report.collect import Group, Run
@@ -36,13 +36,38 @@ class Body:
 
 
 @dataclass(frozen=True)
+class ColumnGroup:
+    """A heading above ``span`` columns; ``kind`` is one of measured, emulated, estimated and missing, or empty."""
+
+    title: str
+    kind: str
+    span: int
+
+
+@dataclass(frozen=True)
 class Table:
-    """A captioned table; ``words_in`` are the columns that hold text and not numbers."""
+    """A captioned table; ``words_in`` are the columns that hold text and not numbers.
+
+    ``groups`` are headings above the columns, from the first on; none where the columns speak for themselves.
+    """
 
     caption: str
     columns: tuple[str, ...]
     bodies: tuple[Body, ...]
     words_in: frozenset[str] = frozenset()
+    groups: tuple[ColumnGroup, ...] = ()
+
+    @property
+    def full_columns(self) -> tuple[str, ...]:
+        """The columns, each after the title and kind of its group, for where there is one line of headings only."""
+        above = [group for group in self.groups for _ in range(group.span)]
+        if not above:
+            return self.columns
+        named = (
+            f"{group.title} {group.kind}: {column}".strip(": ")
+            for group, column in zip(above, self.columns, strict=True)
+        )
+        return tuple(named)
 
 
 def artifact_table(group: Group) -> Table:
@@ -115,8 +140,16 @@ def _summary_speed(run: Run, sizes: Sequence[int]) -> tuple[Cell, ...]:
     timing = timing_at(run, sizes[0])
     if timing is None:
         return Cell(words.ABSENT), Cell(words.ABSENT)
-    mark = "unstable" if timing.unstable else ""
-    return Cell(words.milliseconds(timing.latency_ns())), Cell(words.fps(timing.fps), mark)
+    return Cell(words.milliseconds(timing.latency_ns())), Cell(
+        words.fps(timing.fps), timing_mark(run, timing)
+    )
+
+
+def timing_mark(run: Run, timing: BatchTiming) -> str:
+    """What must not be missed about a time: that it does not count, or that it did not keep still."""
+    if run.record.invalid:
+        return "invalid"
+    return "unstable" if timing.unstable else ""
 
 
 def speed_table(group: Group) -> Table:
@@ -131,7 +164,7 @@ def _speed_rows(group: Group, batch: int) -> tuple[tuple[Cell, ...], ...]:
     best = max(timing.fps for _, timing in times)
     return tuple(
         (
-            Cell(run.label, mark="unstable" if timing.unstable else "", hover=timing.unstable),
+            Cell(run.label, mark=timing_mark(run, timing), hover=run.record.invalid or timing.unstable),
             *(Cell(words.milliseconds(timing.latency_ns(q))) for q in (0.5, 0.9, 0.99)),
             Cell(words.fps(timing.fps), bar=timing.fps / best),
             Cell(f"{len(timing.samples_ns):,}"),

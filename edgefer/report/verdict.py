@@ -84,11 +84,12 @@ def _picks(kept: Sequence[tuple[Run, Comparison]]) -> Iterator[Pick]:
         f"{words.kilobytes(smallest.record.artifact.bytes)} kB",
         _drop_words(found),
     )
-    sizes = batches(run for run, _ in kept)
+    timed = [(run, found) for run, found in kept if not run.record.invalid]
+    sizes = batches(run for run, _ in timed)
     if sizes:
-        yield _fastest(f"Fastest at batch {sizes[0]}", kept, sizes[:1])
+        yield _fastest(f"Fastest at batch {sizes[0]}", timed, sizes[:1])
     if len(sizes) > 1:
-        yield _fastest("Highest throughput", kept, sizes)
+        yield _fastest("Highest throughput", timed, sizes)
 
 
 def _fastest(title: str, kept: Sequence[tuple[Run, Comparison]], sizes: Sequence[int]) -> Pick:
@@ -116,6 +117,8 @@ def _problems(run: Run, found: Comparison | None) -> Iterator[Problem]:
         yield Problem(
             run.label, f"no longer recognises {words.listing(found.lost_classes)} (F1 0)", fails=True
         )
+    if run.record.invalid:
+        yield Problem(run.label, f"times do not count: {run.record.invalid}", fails=True)
     unstable = [timing for timing in run.record.timings if timing.unstable]
     if len(unstable) == 1:
         yield Problem(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from edgefer.bench.emulated import Parity
+
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
 
@@ -42,6 +44,21 @@ def milliseconds(nanoseconds: float) -> str:
 def fps(value: float) -> str:
     """Images per second, one decimal below 100."""
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def millions(count: int) -> str:
+    """A count in millions, three significant digits."""
+    value = count / 1e6
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def apart(parity: Parity | None) -> str:
+    """The largest difference of emulated answers: steps of a quantized output, else a probability."""
+    if parity is None:
+        return ABSENT
+    if parity.max_steps is None:
+        return f"{parity.max_abs:.1g}"
+    return f"{parity.max_steps} step{'s' * (parity.max_steps != 1)}"
 
 
 def percent(count: int, total: int) -> str:

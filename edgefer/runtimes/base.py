@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.artifact import Artifact
+from edgefer.contract import Loadable
 from edgefer.preprocessing import Floats, Pixels
 
 
@@ -28,17 +28,30 @@ class Session(Protocol):
         """Untimed: raw outputs to class probabilities float32 (N, classes)."""
 
 
+def _nothing(_: Loadable) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Runs artifacts of one container.
 
-    ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file.
+    ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file. One of
+    ``packages`` must be installed, the first is the one to install; on a remote machine that is all that is asked.
+    ``explain(artifact)`` gives what the library itself tells about how it will run a file, as plain values.
+    ``any_batch``: its sessions take any number of images a call, whatever batch size the file is fixed to.
+    ``stands_in``: it computes what the container's own runtime would, on machines that lack that one. Its answers count
+    for accuracy, as emulated ones, and never for speed.
     """
 
     id: str
     container: str
     missing: Callable[[], str]
-    open: Callable[[Artifact, int], Session]
+    open: Callable[[Loadable, int], Session]
+    packages: tuple[str, ...] = ()
+    explain: Callable[[Loadable], dict[str, Any]] = _nothing
+    stands_in: bool = False
+    any_batch: bool = False
 
 
 def predict(session: Session, pixels: Pixels, *, batch: int = 64) -> npt.NDArray[np.float32]:

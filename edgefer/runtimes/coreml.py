@@ -1,18 +1,32 @@
-"""Core ML packages through coremltools' own predict, which exists on macOS only."""
+"""Core ML packages through coremltools' own predict, which exists on macOS only.
+
+A runtime a choice of compute units: all of them, which is the default, the CPU with the Neural Engine, the CPU with the
+GPU, the CPU alone. Which of the allowed units an operation runs on is Core ML's choice; its compute plan tells.
+"""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from edgefer.artifact import Artifact
-from edgefer.errors import TargetUnavailableError
+from edgefer.contract import Loadable
+from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import feed_for
+
+MAIN = "main"
+# Core ML's classes of devices, in words.
+DEVICES = {
+    "MLCPUComputeDevice": "CPU",
+    "MLGPUComputeDevice": "GPU",
+    "MLNeuralEngineComputeDevice": "Neural Engine",
+}
 
 
 def _missing() -> str:
@@ -26,23 +40,23 @@ def _missing() -> str:
 
 
 class CoreMLSession:
-    """One package on all compute units.
+    """One package on the compute units that coremltools calls ``units``.
 
     An image input takes one image a call, so a batch is Core ML's batch predict over N images. ``threads`` is not
     ours to set there.
+
+    Raises:
+        TargetUnavailableError: this is no Mac, or coremltools is missing.
+        InputError: Core ML does not load the package.
     """
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(self, units: str, artifact: Loadable, threads: int) -> None:
         del threads
-        if _missing():
-            raise TargetUnavailableError(f"{artifact.path}: {_missing()}")
-        import coremltools as ct
-
-        self._model = ct.models.MLModel(str(artifact.path))
+        self._model = _load(units, artifact)
         self._spec = artifact.manifest.input
         self._io = artifact.manifest.io
         self._names = artifact.manifest.labels.names
-        self.executed_on = f"Core ML (macOS {platform.mac_ver()[0]}, {self._model.compute_unit.name})"
+        self.executed_on = f"Core ML (macOS {platform.mac_ver()[0]}, {units})"
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to one input dictionary an image."""
@@ -63,4 +77,94 @@ class CoreMLSession:
         return np.asarray(rows, np.float32)
 
 
-RUNTIMES = (Runtime("coreml", "coreml", _missing, CoreMLSession),)
+def _load(units: str, artifact: Loadable) -> Any:
+    """The package, compiled and loaded by Core ML."""
+    if missing := _missing():
+        raise TargetUnavailableError(f"{artifact.path}: {missing}")
+    import coremltools as ct
+
+    model = ct.models.MLModel(str(artifact.path), compute_units=ct.ComputeUnit[units])
+    try:
+        # coremltools keeps what Core ML said against a package to itself until it is used.
+        model.get_compiled_model_path()
+    except Exception as error:  # it raises nothing more precise
+        reason = getattr(model, "_framework_error", None) or error
+        raise InputError(f"{artifact.path}: Core ML does not load the package ({reason})") from error
+    return model
+
+
+def _explain(units: str, artifact: Loadable) -> dict[str, Any]:
+    """The compute plan, or why there is none (Core ML tells it from macOS 14.4 on)."""
+    import coremltools as ct
+    from coremltools.models.compute_plan import MLComputePlan
+
+    model = _load(units, artifact)
+    try:
+        plan = MLComputePlan.load_from_path(
+            path=model.get_compiled_model_path(), compute_units=ct.ComputeUnit[units]
+        )
+    except Exception as error:  # it raises nothing more precise
+        return {"no_compute_plan": str(error).strip().partition("\n")[0] or type(error).__name__}
+    return {"compute_plan": describe_plan(plan)}
+
+
+def describe_plan(plan: Any) -> dict[str, Any]:
+    """A ``coremltools.models.compute_plan.MLComputePlan`` of an ML Program as plain values.
+
+    ``operations``: name, operator, device that Core ML prefers (``on``), devices that could run it (``could``) and
+    share of the estimated cost (0..1, None if not told), in the program's order, without constants. ``on``: number of
+    operations and summed cost by device.
+    """
+    program = plan.model_structure.program
+    if program is None:
+        return {"operations": [], "on": {}}
+    operations = [
+        described for op in program.functions[MAIN].block.operations if (described := _describe(plan, op))
+    ]
+    devices = dict.fromkeys(each["on"] for each in operations)
+    return {"operations": operations, "on": {device: _sum(operations, device) for device in devices}}
+
+
+def _describe(plan: Any, operation: Any) -> dict[str, Any] | None:
+    """One operation; None if it runs nowhere, as a constant does."""
+    usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
+    if usage is None:
+        return None
+    cost = plan.get_estimated_cost_for_mlprogram_operation(operation)
+    return {
+        "name": operation.outputs[0].name if operation.outputs else "",
+        "operator": operation.operator_name,
+        "on": _name(usage.preferred_compute_device),
+        "could": sorted(map(_name, usage.supported_compute_devices)),
+        "cost": cost.weight if cost is not None else None,
+    }
+
+
+def _sum(operations: Iterable[dict[str, Any]], device: str) -> dict[str, Any]:
+    there = [each for each in operations if each["on"] == device]
+    return {"operations": len(there), "cost": round(sum(each["cost"] or 0.0 for each in there), 4)}
+
+
+def _name(device: Any) -> str:
+    kind = type(device).__name__
+    return DEVICES.get(kind, kind)
+
+
+def _runtime(name: str, units: str) -> Runtime:
+    return Runtime(
+        name,
+        "coreml",
+        _missing,
+        partial(CoreMLSession, units),
+        packages=("coremltools",),
+        explain=partial(_explain, units),
+        any_batch=True,
+    )
+
+
+RUNTIMES = (
+    _runtime("coreml", "ALL"),
+    _runtime("coreml-cpu-ne", "CPU_AND_NE"),
+    _runtime("coreml-cpu-gpu", "CPU_AND_GPU"),
+    _runtime("coreml-cpu", "CPU_ONLY"),
+)

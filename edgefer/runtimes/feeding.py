@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.artifact import IOSpec, TensorSpec
+from edgefer.contract import IOLike, TensorLike
+from edgefer.pixels import PixelSpec
 from edgefer.preprocessing import Floats, Pixels, match_channels, to_floats
-from edgefer.spec import InputSpec
 
 
-def feed_for(pixels: Pixels, spec: InputSpec, io: IOSpec) -> npt.NDArray[Any]:
+def feed_for(pixels: Pixels, spec: PixelSpec, io: IOLike) -> npt.NDArray[Any]:
     """The input array of a file for uint8 images (N, H, W, C), in the file's own dtype and quantization."""
     if io.mode == "raw":
         raw = match_channels(pixels, spec)
@@ -20,7 +20,7 @@ def feed_for(pixels: Pixels, spec: InputSpec, io: IOSpec) -> npt.NDArray[Any]:
     return quantize(to_floats(pixels, spec), io.input)
 
 
-def quantize(values: Floats, tensor: TensorSpec) -> npt.NDArray[Any]:
+def quantize(values: Floats, tensor: TensorLike) -> npt.NDArray[Any]:
     """Real values to stored ones: round(v / scale) + zero point, saturated (TFLite quantization specification)."""
     if tensor.scale is None or tensor.zero_point is None:
         return np.ascontiguousarray(values.astype(tensor.dtype))
@@ -30,7 +30,7 @@ def quantize(values: Floats, tensor: TensorSpec) -> npt.NDArray[Any]:
     return saturated
 
 
-def dequantize(stored: npt.NDArray[Any], tensor: TensorSpec) -> Floats:
+def dequantize(stored: npt.NDArray[Any], tensor: TensorLike) -> Floats:
     """Stored values to real ones: (q - zero point) * scale, as float32."""
     if tensor.scale is None or tensor.zero_point is None:
         return stored.astype(np.float32)

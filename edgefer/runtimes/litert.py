@@ -1,14 +1,19 @@
-"""TFLite files on LiteRT (``ai-edge-litert``) or its predecessor ``tflite-runtime``, whichever is installed."""
+"""TFLite files on LiteRT (``ai-edge-litert``) or its predecessor ``tflite-runtime``, whichever is installed.
+
+A runtime a kernel set: XNNPACK, which is the default, TFLite's own optimized kernels, and its reference kernels. Their
+answers to an int8 file can differ by many steps, so a number without its kernels is worth little.
+"""
 
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from edgefer.artifact import Artifact
+from edgefer.contract import Loadable
 from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.quieting import quiet_native
@@ -18,6 +23,14 @@ from edgefer.runtimes.feeding import dequantize, feed_for
 _PACKAGES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
+}
+
+
+# What the sessions are called by, and the op resolver that gives these kernels.
+_RESOLVERS = {
+    "XNNPACK": "AUTO",
+    "builtin kernels": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference kernels": "BUILTIN_REF",
 }
 
 
@@ -39,16 +52,20 @@ def _missing() -> str:
 class LiteRTSession:
     """One TFLite file on ``threads`` threads of the CPU. Changing the batch size reallocates in ``prepare``."""
 
-    def __init__(self, artifact: Artifact, threads: int) -> None:
+    def __init__(self, kernels: str, artifact: Loadable, threads: int) -> None:
         found = _installed()
         if found is None:
             raise TargetUnavailableError(f"{artifact.path}: {_missing()}")
         package, release, module = found
-        interpreter: Any = importlib.import_module(module).Interpreter
+        library: Any = importlib.import_module(module)
         self._who = f"{artifact.path}: {package} {release}"
         try:
             with quiet_native():
-                self._interpreter = interpreter(model_path=str(artifact.path), num_threads=threads)
+                self._interpreter = library.Interpreter(
+                    model_path=str(artifact.path),
+                    num_threads=threads,
+                    experimental_op_resolver_type=getattr(library.OpResolverType, _RESOLVERS[kernels]),
+                )
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{self._who} refuses the file ({error})") from error
         self._io = artifact.manifest.io
@@ -58,7 +75,7 @@ class LiteRTSession:
         self._batch = 0
         self._allocate(tuple(self._interpreter.get_input_details()[0]["shape"]))
         plural = "s" if threads > 1 else ""
-        self.executed_on = f"{package} {release} (CPU, {self._kernels()}, {threads} thread{plural})"
+        self.executed_on = f"{package} {release} (CPU, {self._ran(kernels)}, {threads} thread{plural})"
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to the file's input array; reallocates the tensors for a new batch size."""
@@ -68,8 +85,10 @@ class LiteRTSession:
             self._batch = len(feed)
         return feed
 
-    def _kernels(self) -> str:
+    def _ran(self, kernels: str) -> str:
         """Which kernels run the file: the runtime hands XNNPACK what it can, in one piece or more, or nothing."""
+        if kernels == "reference kernels":
+            return kernels
         pieces = [op["op_name"] for op in self._interpreter._get_ops_details()].count("DELEGATE")
         if not pieces:
             return "builtin kernels"
@@ -94,4 +113,12 @@ class LiteRTSession:
         return dequantize(np.asarray(outputs), self._io.output)
 
 
-RUNTIMES = (Runtime("litert", "tflite", _missing, LiteRTSession),)
+def _runtime(name: str, kernels: str) -> Runtime:
+    return Runtime(name, "tflite", _missing, partial(LiteRTSession, kernels), packages=tuple(_PACKAGES))
+
+
+RUNTIMES = (
+    _runtime("litert", "XNNPACK"),
+    _runtime("litert-builtin", "builtin kernels"),
+    _runtime("litert-reference", "reference kernels"),
+)

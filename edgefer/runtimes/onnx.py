@@ -6,7 +6,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from edgefer.artifact import Artifact
+from edgefer.contract import Loadable
 from edgefer.errors import InputError, TargetMismatchError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
@@ -43,7 +43,7 @@ class OnnxSession:
         TargetMismatchError: ONNX Runtime opened the session on another provider than asked, as it silently does.
     """
 
-    def __init__(self, provider: str, artifact: Artifact, threads: int) -> None:
+    def __init__(self, provider: str, artifact: Loadable, threads: int) -> None:
         if missing := _missing(provider):
             raise TargetUnavailableError(f"{artifact.path}: {missing}")
         self._session = _open(provider, artifact, threads)
@@ -71,7 +71,7 @@ class OnnxSession:
         return dequantize(outputs, self._io.output)
 
 
-def _open(provider: str, artifact: Artifact, threads: int) -> Any:
+def _open(provider: str, artifact: Loadable, threads: int) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -84,8 +84,11 @@ def _open(provider: str, artifact: Artifact, threads: int) -> Any:
         raise InputError(f"{artifact.path}: ONNX Runtime refuses the file ({error})") from error
 
 
-def _runtime(name: str, provider: str) -> Runtime:
-    return Runtime(name, "onnx", partial(_missing, provider), partial(OnnxSession, provider))
+def _runtime(name: str, provider: str, *packages: str) -> Runtime:
+    return Runtime(name, "onnx", partial(_missing, provider), partial(OnnxSession, provider), packages)
 
 
-RUNTIMES = (_runtime("onnxruntime", CPU), _runtime("onnxruntime-cuda", CUDA))
+RUNTIMES = (
+    _runtime("onnxruntime", CPU, "onnxruntime", "onnxruntime-gpu"),
+    _runtime("onnxruntime-cuda", CUDA, "onnxruntime-gpu"),
+)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from edgefer.artifact import SUFFIXES
+from edgefer.agreement import TOLERANCES
+from edgefer.contract import SUFFIXES
 from edgefer.registry import discover
-from edgefer.verification import TOLERANCES
 
 FORMATS = discover("edgefer.formats", "FORMATS")
 RUNTIMES = discover("edgefer.runtimes", "RUNTIMES")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec.structs import replace
 
+from edgefer.agreement import spread_of
 from edgefer.artifact import (
     MANIFEST_SCHEMA,
-    Golden,
     GoldenInfo,
     IOSpec,
     Manifest,
     TensorSpec,
-    golden_sha256,
     write_artifact,
 )
+from edgefer.contract import Golden, golden_sha256
 from edgefer.embedding import payload_sha256
 from edgefer.spec import InputSpec, LabelSet
-from edgefer.verification import spread_of
 
 CLASSES = ("a", "b", "c")
 PIXELS = np.array([[255, 0, 0, 9], [0, 255, 0, 9], [0, 0, 255, 9], [200, 90, 0, 9]], np.uint8).reshape(
@@ -46,6 +46,46 @@ def make(folder, kernel=None, outputs=None, form="onnx-fp32"):
     return write_artifact(folder / "tiny.onnx", payload, _manifest(payload, golden, form), golden)
 
 
+def make_package(folder, kernel=None):
+    """The same classifier as ``tiny.mlpackage``: a Core ML classifier on a grayscale image."""
+    payload = folder / "payload.mlpackage"
+    _program(weights() if kernel is None else kernel).save(str(payload))
+    golden = Golden(PIXELS, answers(weights()))
+    manifest = replace(
+        _manifest(payload, golden, "coreml-fp32", container="coreml"),
+        io=IOSpec(
+            mode="raw",
+            input=TensorSpec(name="image", dtype="uint8", shape=(1, 2, 2, 1)),
+            output=TensorSpec(name="classLabel_probs", dtype="float32", shape=(1, 3)),
+        ),
+    )
+    return write_artifact(folder / "tiny.mlpackage", payload, manifest, golden)
+
+
+def _program(kernel):
+    from edgefer.quieting import quiet_native
+
+    with quiet_native():
+        import coremltools as ct
+        from coremltools.converters.mil import Builder as mb  # noqa: N813 - as its documentation has it
+
+        @mb.program(input_specs=[mb.TensorSpec(shape=(1, 1, 2, 2))])
+        def network(image):
+            flat = mb.reshape(x=image, shape=(1, 4))
+            return mb.softmax(x=mb.matmul(x=flat, y=kernel), axis=1, name="probabilities")
+
+        layout = ct.colorlayout.GRAYSCALE
+        return ct.convert(
+            network,
+            convert_to="mlprogram",
+            inputs=[ct.ImageType(name="image", shape=(1, 1, 2, 2), color_layout=layout)],
+            classifier_config=ct.ClassifierConfig(list(CLASSES)),
+            compute_precision=ct.precision.FLOAT32,
+            minimum_deployment_target=ct.target.iOS17,
+            skip_model_load=True,
+        )
+
+
 def _network(kernel):
     from onnx import TensorProto, helper
 
@@ -64,12 +104,12 @@ def _network(kernel):
     ).SerializeToString()
 
 
-def _manifest(payload, golden, form):
+def _manifest(payload, golden, form, container="onnx"):
     return Manifest(
         schema=MANIFEST_SCHEMA,
         format=form,
         name="tiny",
-        payload_sha256=payload_sha256("onnx", payload),
+        payload_sha256=payload_sha256(container, payload),
         backbone_sha256="0" * 64,
         input=InputSpec(height=2, width=2, channels=1, range=(0.0, 255.0)),
         io=IOSpec(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgefer.artifact import Artifact, Baseline, Golden, GoldenInfo, IOSpec, Manifest, TensorSpec
+from edgefer.artifact import Artifact, Baseline, GoldenInfo, IOSpec, Manifest, TensorSpec
 from edgefer.bench.cold import Cold
 from edgefer.bench.measure import Plan
 from edgefer.bench.runner import Job
 from edgefer.bench.target import Needs, Target
+from edgefer.contract import Golden
 from edgefer.datasets.base import Dataset, Subset
 from edgefer.metrics import score
 from edgefer.runtimes.base import Runtime

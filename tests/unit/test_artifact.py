@@ -1,7 +1,8 @@
 import msgspec
 import pytest
 
-from edgefer.artifact import GOLDEN_FILE, LABELS_FILE, MANIFEST_FILE, open_artifact
+from edgefer.artifact import open_artifact
+from edgefer.contract import GOLDEN_FILE, LABELS_FILE, MANIFEST_FILE
 from edgefer.embedding import attach, detach
 from edgefer.errors import InputError, VerificationError
 from tests.unit.artifact_samples import CLASSES, make

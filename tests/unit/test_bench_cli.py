@@ -93,7 +93,7 @@ def test_without_data_that_is_said(bench):
     ],
 )
 def test_one_clear_line_and_nothing_written(bench, monkeypatch, tmp_path, words, code, line):
-    monkeypatch.setattr("edgefer.bench.target.platform.system", lambda: "Plan9")
+    monkeypatch.setattr("edgefer.bench.machine.platform.system", lambda: "Plan9")
     monkeypatch.setattr("edgefer.bench.target._providers", lambda: ())
     found, out, err = bench(*words)
     assert found == code

@@ -64,7 +64,7 @@ def test_load_and_run_times_the_load_and_one_image(monkeypatch, tmp_path):
         sessions.append(NullSession(loaded, threads))
         return sessions[-1]
 
-    monkeypatch.setattr("edgefer.artifact.open_artifact", lambda path: artifact(path.name))
+    monkeypatch.setattr("edgefer.contract.open_on_device", lambda path: artifact(path.name))
     monkeypatch.setattr("edgefer.registry.discover", lambda *_: runtime(session))
     found = load_and_run(tmp_path, "null", 2)
     assert sessions[0].ran == [1]

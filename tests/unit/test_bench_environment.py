@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from edgefer.bench import environment as module
+from edgefer.bench import throttling
 from edgefer.bench.environment import FLAGS, cpu_flags, cpu_model, default_threads, environment, usable_cores
 
 X86 = """processor\t: 0
@@ -47,7 +48,7 @@ def test_a_raspberry_pi(cpuinfo):
 def test_a_machine_that_tells_nothing(cpuinfo, monkeypatch, tmp_path):
     cpuinfo("")
     monkeypatch.setattr(module.platform, "processor", lambda: "")
-    monkeypatch.setattr(module, "GOVERNOR", tmp_path / "none")
+    monkeypatch.setattr(throttling, "GOVERNOR", tmp_path / "none")
     assert cpu_model() == "aarch64"
     assert cpu_flags() == []
     assert environment(1)["governor"] is None

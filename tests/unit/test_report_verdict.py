@@ -122,3 +122,16 @@ def test_shades_begin_at_their_steps():
     assert heat(HEAT_STEPS[0] - 0.01) == ""
     assert [heat(step) for step in HEAT_STEPS] == ["loss-1", "loss-2", "loss-3", "loss-4", "loss-5"]
     assert heat(-30.0) == "gain-5"
+
+
+def test_times_of_a_throttled_board_fail_and_are_never_the_fastest(tmp_path):
+    reason = "the board was held back while it was measured: throttled"
+    fast, slow = record("tflite-int8", invalid=reason), record("tflite-fp32")
+    group = group_of(tmp_path, fast, slow)
+    verdict = judge(group)
+    assert (f"tflite-int8: times do not count: {reason}", True) in problems(verdict)
+    picks = {pick.title: pick.label for pick in verdict.picks}
+    assert picks["Fastest at batch 1"] == "tflite-fp32"
+    assert picks["Smallest"] == "tflite-int8", "its size counts all the same"
+    marks = {row[0].text: row[0].mark for row in speed_table(group).bodies[0].rows}
+    assert marks == {"tflite-int8": "invalid", "tflite-fp32": ""}

@@ -6,10 +6,12 @@ import tomllib
 
 import pytest
 
+from edgefer.bench import machine as facts_of
 from edgefer.bench import target as module
 from edgefer.bench.target import (
     availability,
     folder,
+    for_accuracy,
     load_target,
     missing_runtime,
     read_target,
@@ -28,7 +30,7 @@ def machine(monkeypatch, system, processor, *, board="", macos=""):
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: processor)
     monkeypatch.setattr(platform, "mac_ver", lambda: (macos, ("", "", ""), ""))
-    monkeypatch.setattr(module, "board", lambda: board)
+    monkeypatch.setattr(facts_of, "board", lambda: board)
 
 
 def write(tmp_path, **changes):
@@ -66,8 +68,11 @@ def test_every_target_file_loads_and_says_what_it_is(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_runtime_of_a_target_runs_the_container_it_is_named_for(path):
     runtimes = discover("edgefer.runtimes", "RUNTIMES")
-    for container, wanted in read_target(path).runtimes.items():
+    target = read_target(path)
+    for container, wanted in (*target.runtimes.items(), *target.stand_ins.items()):
         assert runtimes[wanted].container == container
+    assert not any(runtimes[wanted].stands_in for wanted in target.runtimes.values())
+    assert all(runtimes[wanted].stands_in for wanted in target.stand_ins.values())
 
 
 def test_this_machine_is_the_cpu_target():
@@ -81,7 +86,8 @@ def test_coreml_on_linux(monkeypatch):
         require(load_target("coreml"))
     assert str(caught.value) == (
         "target coreml is not available here: "
-        "it needs macOS 14 or newer on Apple silicon with coremltools; this is Linux x86_64"
+        "it needs macOS 14 or newer on Apple silicon with coremltools; this is Linux x86_64; "
+        "--accuracy-only scores its files here, --host user@mac measures them there"
     )
     assert caught.value.exit_code == 4
 
@@ -92,9 +98,9 @@ def test_coreml_on_a_mac(monkeypatch):
     machine(monkeypatch, "Darwin", "x86_64", macos="14.1")
     assert availability(load_target("coreml")).endswith("; this is Darwin x86_64")
     machine(monkeypatch, "Darwin", "arm64", macos="15.0")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(facts_of, "packages", dict)
     assert availability(load_target("coreml")).endswith("; coremltools is not installed")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(facts_of, "packages", lambda: {"coremltools": "9.0"})
     assert availability(load_target("coreml")) == ""
 
 
@@ -109,11 +115,24 @@ def test_raspberry_pi(monkeypatch, number):
     assert availability(target).endswith("; this is Linux armv7l")
 
 
+def test_accuracy_comes_from_a_stand_in_only_where_the_target_is_missing(monkeypatch):
+    target = load_target("coreml")
+    machine(monkeypatch, "Linux", "x86_64")
+    assert for_accuracy(target).runtimes == {"coreml": "coreml-reference"}
+    require(for_accuracy(target))
+    machine(monkeypatch, "Darwin", "arm64", macos="15.0")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert for_accuracy(target) is target
+    other = load_target("raspberry-pi-5")
+    machine(monkeypatch, "Linux", "x86_64")
+    assert for_accuracy(other) is other, "a target without a stand-in stays unavailable"
+
+
 def test_the_board_is_read_from_the_device_tree(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "BOARD_FILE", tmp_path / "model")
-    assert module.board() == ""
+    monkeypatch.setattr(facts_of, "BOARD_FILE", tmp_path / "model")
+    assert facts_of.board() == ""
     (tmp_path / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
-    assert module.board() == "Raspberry Pi 5 Model B Rev 1.0"
+    assert facts_of.board() == "Raspberry Pi 5 Model B Rev 1.0"
 
 
 def test_cuda_needs_the_provider_and_the_driver(monkeypatch, tmp_path):
@@ -123,7 +142,7 @@ def test_cuda_needs_the_provider_and_the_driver(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "_providers", lambda: ())
     assert availability(target).endswith("; the providers here are: none, without onnxruntime")
     monkeypatch.setattr(module, "_providers", lambda: ("CUDAExecutionProvider", "CPUExecutionProvider"))
-    monkeypatch.setattr(module, "NVIDIA_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(facts_of, "NVIDIA_DRIVER", tmp_path / "version")
     assert availability(target).endswith("; no NVIDIA driver is loaded")
     (tmp_path / "version").write_text("NVRM version")
     assert availability(target) == ""
@@ -159,6 +178,7 @@ def test_what_a_target_takes():
         ({"batches": [0]}, "positive numbers"),
         ({"batches": ["1"]}, "Expected `int`"),
         ({"runtimes": {}}, "at least one container"),
+        ({"stand_ins": {"coreml": "coreml-reference"}}, "may only map containers that runtimes maps"),
         ({"needs": {"system": "Linux"}}, "must say in `what`"),
         ({"id": "other"}, "is not the file's name"),
     ],

@@ -1,0 +1,84 @@
+"""``edgefer bench --host``: the same job on other machines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgefer.cli import console
+from edgefer.cli.options import with_options
+
+if TYPE_CHECKING:
+    from edgefer.artifact import Artifact
+    from edgefer.bench.record import RunRecord
+    from edgefer.bench.runner import Job
+    from edgefer.errors import EdgeferError
+
+
+def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names other machines: ``host``, ``remote_python``, ``remote_cache``."""
+    options = (
+        click.option(
+            "--host",
+            multiple=True,
+            metavar="[USER@]HOST",
+            help="Run there, by OpenSSH, with its configuration and keys; several run side by side.",
+        ),
+        click.option(
+            "--remote-python",
+            default="python3",
+            show_default=True,
+            metavar="COMMAND",
+            help="Python 3.11 or newer on the host, with numpy, pillow and the runtime.",
+        ),
+        click.option(
+            "--remote-cache/--no-remote-cache",
+            default=True,
+            show_default=True,
+            help="Keep what was sent in the host's ~/.cache/edgefer-device, so that it is not sent again.",
+        ),
+    )
+    return with_options(command, *options)
+
+
+def on_hosts(
+    artifacts: Sequence[Artifact],
+    job: Job,
+    files: Sequence[Path],
+    addresses: Sequence[str],
+    python: str,
+    *,
+    cache: bool,
+) -> tuple[list[tuple[RunRecord, Path]], EdgeferError | None]:
+    """Bench on all hosts; the records with the files they belong in, and the error of one that failed.
+
+    Each host's records stand in a folder of its name beside ``files``, the places of this machine's own. All failures
+    but the one that is returned are said here.
+    """
+    from edgefer.errors import InputError
+    from edgefer.remote.hosts import Host, bench_on_hosts
+
+    hosts = [Host(address, python, cache) for address in addresses]
+    folders = [_folder(address) for address in addresses]
+    if len(set(folders)) < len(hosts):
+        raise InputError("two of the hosts have the same name", hint="name each once")
+    with console.progress("bench") as advance:
+        outcomes = bench_on_hosts(artifacts, job, hosts, advance, console.note)
+    found = [
+        (record, file.parent / folder / file.name)
+        for outcome, folder in zip(outcomes, folders, strict=True)
+        for record, file in zip(outcome.records, files, strict=False)
+    ]
+    failures = [outcome.error for outcome in outcomes if outcome.error]
+    for failure in failures[1:]:
+        console.fail(str(failure))
+    return found, failures[0] if failures else None
+
+
+def _folder(address: str) -> str:
+    """A host's name as a folder's; whose account it is stays out of it."""
+    return re.sub(r"[^\w.-]", "_", address.rpartition("@")[2])

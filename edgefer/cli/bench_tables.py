@@ -1,0 +1,126 @@
+"""What ``edgefer bench`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgefer.cli import console
+from edgefer.cli.bench_emulated import print_parity
+
+if TYPE_CHECKING:
+    from edgefer.bench.record import RunRecord
+
+
+def show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) -> None:
+    """Print what was found, as JSON or as tables, and say what should not be overlooked."""
+    from edgefer.bench.summary import remarks, summarize
+
+    if as_json:
+        pairs = zip(records, files, strict=True)
+        console.print_json([{"record": str(file), **summarize(record)} for record, file in pairs])
+    else:
+        summaries = [summarize(record) for record in records]
+        _print_latency([s for s in summaries if s["latency"]])
+        _print_variants([s for s in summaries if s["variants"]])
+        _print_accuracy([s for s in summaries if s["accuracy"]])
+        print_parity([s for s in summaries if s["instructions"]])
+    for record in records:
+        for line in remarks(record):
+            console.note(f"{record.artifact.name} {record.artifact.format}: {line}")
+    folders = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in files))
+    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {folders}")
+
+
+def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
+    """One row an artifact and batch size; then one an artifact with size, cold start and memory."""
+    if not summaries:
+        return
+    title = f"Latency on {summaries[0]['target']}, {summaries[0]['threads']} threads"
+    columns = ("artifact", "format", "batch", "median ms", "p90 ms", "p99 ms", "FPS", "")
+    console.print_table(title, columns, [_latency_row(s, t) for s in summaries for t in s["latency"]])
+    starts = ("artifact", "format", "size kB", "cold start ms", "peak MB", "executed on")
+    console.print_table("First start, in a process of its own", starts, [_start_row(s) for s in summaries])
+
+
+def _latency_row(summary: dict[str, Any], timing: dict[str, Any]) -> tuple[Any, ...]:
+    milliseconds = (f"{timing[key]:.3f}" for key in ("median_ms", "p90_ms", "p99_ms"))
+    return (*_who(summary), timing["batch"], *milliseconds, f"{timing['fps']:,.0f}", _mark(summary, timing))
+
+
+def _mark(summary: dict[str, Any], timing: dict[str, Any]) -> str:
+    if summary["invalid"]:
+        return "INVALID"
+    return "unstable" if timing["unstable"] else ""
+
+
+def _print_variants(summaries: Sequence[dict[str, Any]]) -> None:
+    """One row an artifact, variant and batch size: the same files with other settings, in the same run."""
+    if not summaries:
+        return
+    columns = ("artifact", "format", "with", "batch", "median ms", "FPS", "cold start ms", "")
+    rows = [
+        (*_who(s), v["name"], t["batch"], f"{t['median_ms']:.3f}", f"{t['fps']:,.0f}", _cold(v), _mark(s, t))
+        for s in summaries
+        for v in s["variants"]
+        for t in v["latency"]
+    ]
+    console.print_table("The same files on fewer compute units", columns, rows)
+
+
+def _cold(variant: dict[str, Any]) -> str:
+    return "" if variant["cold_start_ms"] is None else f"{variant['cold_start_ms']:.1f}"
+
+
+def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:
+    cold, peak = f"{summary['cold_start_ms']:.1f}", f"{summary['peak_memory_bytes'] / 1e6:.0f}"
+    return (*_who(summary), _kilobytes(summary), cold, peak, summary["executed_on"])
+
+
+def _print_accuracy(summaries: Sequence[dict[str, Any]]) -> None:
+    """One row an artifact; data that is synthetic is called so in the title."""
+    if not summaries:
+        return
+    first = summaries[0]["accuracy"]
+    kind = " (SYNTHETIC faces)" if first["synthetic"] else ""
+    rows = f"{first['full'].n} test rows, {first['clean'].n} without leaked ones"
+    columns = (
+        "artifact",
+        "format",
+        "size kB",
+        "weighted F1",
+        "macro F1",
+        "F1 drop",
+        "clean F1",
+        "clean drop",
+    )
+    console.print_table(
+        f"Accuracy on {first['data']}{kind}: {rows}", columns, [_score_row(s) for s in summaries]
+    )
+
+
+def _score_row(summary: dict[str, Any]) -> tuple[str, ...]:
+    """F1 in 0..1, drops in points."""
+    accuracy = summary["accuracy"]
+    return (
+        *_who(summary),
+        _kilobytes(summary),
+        f"{accuracy['full'].weighted_f1:.4f}",
+        f"{accuracy['full'].macro_f1:.4f}",
+        _points(accuracy["f1_drop"]),
+        f"{accuracy['clean'].weighted_f1:.4f}",
+        _points(accuracy["f1_drop_clean"]),
+    )
+
+
+def _who(summary: dict[str, Any]) -> tuple[str, str]:
+    return summary["artifact"], summary["format"]
+
+
+def _kilobytes(summary: dict[str, Any]) -> str:
+    return f"{summary['bytes'] / 1e3:,.0f}"
+
+
+def _points(drop: float | None) -> str:
+    return "unknown" if drop is None else f"{drop:+.2f}"

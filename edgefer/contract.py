@@ -1,0 +1,281 @@
+"""An artifact's contract as far as running the file needs it, read with the standard library and numpy alone.
+
+It is shipped to devices. Where msgspec is at hand, ``edgefer.artifact`` reads the whole contract, strictly, on top of
+the same parts and the same checks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefer.embedding import detach
+from edgefer.errors import InputError, VerificationError
+from edgefer.pixels import PixelSpec, channels_of, offset_of, scale_of
+
+MANIFEST_FILE = "edgefer.json"
+LABELS_FILE = "labels.txt"
+GOLDEN_FILE = "golden.npz"
+
+Container = Literal["tflite", "onnx", "coreml"]
+SUFFIXES: dict[str, Container] = {".tflite": "tflite", ".onnx": "onnx", ".mlpackage": "coreml"}
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Golden tensors: ``inputs`` uint8 (N, H, W, pixel channels), ``outputs`` float32 (N, classes)."""
+
+    inputs: npt.NDArray[np.uint8]
+    outputs: npt.NDArray[np.float32]
+
+
+class TensorLike(Protocol):
+    """One end of a model; ``edgefer.artifact.TensorSpec`` says what each value means."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> Sequence[int | None]: ...
+    @property
+    def scale(self) -> float | None: ...
+    @property
+    def zero_point(self) -> int | None: ...
+
+
+class IOLike(Protocol):
+    """How a file wants to be fed and read; ``edgefer.artifact.IOSpec`` says what each value means."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def input(self) -> TensorLike: ...
+    @property
+    def output(self) -> TensorLike: ...
+
+
+class LabelsLike(Protocol):
+    """Class names in output order."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+
+class ManifestLike(Protocol):
+    """The part of a manifest that running a file needs."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def input(self) -> PixelSpec: ...
+    @property
+    def io(self) -> IOLike: ...
+    @property
+    def labels(self) -> LabelsLike: ...
+
+
+class Loadable(Protocol):
+    """An artifact that a runtime can open: ``edgefer.artifact.Artifact``, or a ``DeviceFile``."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def container(self) -> str: ...
+    @property
+    def manifest(self) -> ManifestLike: ...
+    @property
+    def golden(self) -> Golden: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What stands in an artifact, not yet held against each other."""
+
+    path: Path
+    container: Container
+    payload_sha256: str
+    manifest: bytes
+    golden: Golden
+    labels: tuple[str, ...]
+
+    def check(self, payload: str, inputs: str, outputs: str, labels: Sequence[str]) -> None:
+        """Hold what is there against what the contract states.
+
+        Raises:
+            VerificationError: a hash or the labels differ.
+        """
+        found = (golden_sha256(self.golden.inputs), golden_sha256(self.golden.outputs))
+        if found != (inputs, outputs):
+            raise VerificationError(
+                f"{self.path}: the golden tensors do not have the hashes the contract states",
+                hint="the file was damaged or changed; copy or convert it again",
+            )
+        if self.labels != tuple(labels):
+            raise VerificationError(
+                f"{self.path}: {LABELS_FILE} and the contract name different labels",
+                hint="the file was changed; convert it again",
+            )
+        if self.payload_sha256 != payload:
+            raise VerificationError(
+                f"{self.path}: the model does not have the hash its contract states",
+                hint="the file was damaged or changed; copy or convert it again",
+            )
+
+
+def read_parts(path: Path) -> Parts:
+    """Take an artifact's attached files out of it.
+
+    Raises:
+        InputError: missing, of no known container, truncated, or without a contract.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: not an artifact", hint=f"artifacts end in {', '.join(SUFFIXES)}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    container = SUFFIXES[path.suffix]
+    attached = detach(container, path)
+    if MANIFEST_FILE not in attached.files:
+        raise InputError(
+            f"{path}: carries no edgefer contract: cut off, or made by another tool",
+            hint="make it with 'edgefer convert'",
+        )
+    try:
+        with np.load(io.BytesIO(attached.files[GOLDEN_FILE]), allow_pickle=False) as arrays:
+            golden = Golden(arrays["inputs"], arrays["outputs"])
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise unreadable(path, error) from error
+    labels = tuple(attached.files.get(LABELS_FILE, b"").decode().split("\n")[:-1])
+    return Parts(path, container, attached.payload_sha256, attached.files[MANIFEST_FILE], golden, labels)
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The error of a contract that is there and makes no sense."""
+    return InputError(f"{path}: its contract cannot be read ({error})", hint="convert it again")
+
+
+def golden_sha256(array: npt.NDArray[Any]) -> str:
+    """Hash of a golden tensor with its shape and dtype."""
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class DeviceInput:
+    """``InputSpec`` without msgspec."""
+
+    height: int
+    width: int
+    channels: int
+    color: str = "gray"
+    range: tuple[float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    dtype: str = "float32"
+    resize: str = "bilinear"
+    layout: str = "NHWC"
+
+    @property
+    def pixel_channels(self) -> int:
+        """Channels of the image itself."""
+        return channels_of(self.color)
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """Factor per backbone channel."""
+        return scale_of(self.range, self.std, self.channels)
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """Summand per backbone channel."""
+        return offset_of(self.range, self.mean, self.std, self.channels)
+
+
+@dataclass(frozen=True)
+class DeviceTensor:
+    """``TensorSpec`` without msgspec."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class DeviceIO:
+    """``IOSpec`` without msgspec."""
+
+    mode: str
+    input: DeviceTensor
+    output: DeviceTensor
+
+
+@dataclass(frozen=True)
+class DeviceLabels:
+    """``LabelSet`` without msgspec."""
+
+    source: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DeviceManifest:
+    """``Manifest`` without msgspec, and without what only a report needs."""
+
+    format: str
+    name: str
+    input: DeviceInput
+    io: DeviceIO
+    labels: DeviceLabels
+
+
+@dataclass(frozen=True)
+class DeviceFile:
+    """An artifact as a device opens it."""
+
+    path: Path
+    container: Container
+    manifest: DeviceManifest
+    golden: Golden
+
+
+def open_on_device(path: Path) -> DeviceFile:
+    """Read an artifact and check that it is whole, as ``edgefer.artifact.open_artifact`` does, without msgspec.
+
+    Raises:
+        InputError: missing, of no known container, truncated, or without a contract.
+        VerificationError: the payload, the labels or the golden tensors are not what the contract states.
+    """
+    parts = read_parts(path)
+    try:
+        stated = json.loads(parts.manifest)
+        ends = {key: _tensor(stated["io"][key]) for key in ("input", "output")}
+        manifest = DeviceManifest(
+            stated["format"],
+            stated["name"],
+            DeviceInput(**stated["input"]),
+            DeviceIO(stated["io"]["mode"], **ends),
+            DeviceLabels(stated["labels"]["source"], tuple(stated["labels"]["names"])),
+        )
+        golden = stated["golden"]
+        hashes = (stated["payload_sha256"], golden["inputs_sha256"], golden["outputs_sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable(path, error) from error
+    parts.check(*hashes, manifest.labels.names)
+    return DeviceFile(path, parts.container, manifest, parts.golden)
+
+
+def _tensor(stated: dict[str, Any]) -> DeviceTensor:
+    return DeviceTensor(**{**stated, "shape": tuple(stated["shape"])})

@@ -1,0 +1,100 @@
+"""The real aarch64 runtime under QEMU beside this machine: set up from nothing, or skipped with the reason."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgefer.bench.record import RunRecord, load_record
+from tests.e2e.conftest import edgefer
+
+BOARDS = ("raspberry-pi-4", "raspberry-pi-5")
+ROWS = 32
+# XNNPACK's Arm and x86 kernels round sums in another order; of thousands of rows none was further apart than this.
+STEPS = 1
+
+
+@pytest.fixture(scope="module")
+def emulator() -> str:
+    """What ``setup`` said, in the session's cache; exit 4 (no QEMU, gcc, apt or network here) skips the tests."""
+    ran = edgefer("emulator", "setup", "--runtime", "ai-edge-litert")
+    if ran.code == 4:
+        pytest.skip(ran.error_line)
+    assert ran.code == 0, ran.err
+    return ran.out
+
+
+def emulate(int8: Path, board: str, out: Path) -> RunRecord:
+    options = ("--target", board, "--emulate", "--rows", ROWS, "--data", "synthetic", "--out", out)
+    ran = edgefer("bench", int8, *options)
+    assert ran.code == 0, ran.err
+    return load_record(out / f"{int8.stem}.tflite-int8.{board}.emulated.json")
+
+
+@pytest.fixture(scope="module")
+def taken(emulator: str, artifacts: dict[str, Path], tmp_path_factory) -> dict[str, RunRecord]:
+    """One record a board."""
+    del emulator
+    out = tmp_path_factory.mktemp("emulated")
+    return {board: emulate(artifacts["tflite-int8"], board, out) for board in BOARDS}
+
+
+def test_a_second_set_up_builds_nothing(emulator):
+    assert "debian" in emulator
+    again = edgefer("emulator", "setup", "--runtime", "ai-edge-litert", "--json")
+    assert [piece["seconds"] for piece in again.json] == [0.0] * 3
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_board_answers_as_this_machine_does(taken, board):
+    parity = taken[board].parity
+    assert parity.rows == ROWS
+    assert parity.max_steps <= STEPS
+    assert parity.top1_agreement == 1.0
+    assert abs(parity.f1_points) <= 0.1
+    assert "XNNPACK" in parity.here
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_record_cannot_be_taken_for_a_measured_one(taken, board):
+    record = taken[board]
+    assert record.kind == "emulated"
+    assert not record.timings
+    assert record.kernels == "XNNPACK"
+    assert "QEMU" in record.executed_on
+    assert record.environment["machine"] == "aarch64"
+    assert record.environment["threads"] == 1
+    assert record.environment["packages"]["ai-edge-litert"] == "2.3.0"
+
+
+def test_only_the_newer_board_has_dot_products_and_needs_fewer_instructions(taken):
+    old, new = (taken[board].instructions for board in BOARDS)
+    assert old.dot_share == 0
+    assert new.dot_share > 0.1
+    assert new.per_inference < old.per_inference
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_instructions_are_the_same_every_time(taken, board):
+    counts = taken[board].instructions.counts
+    # A page fault or a grown free list costs the allocator some hundred instructions now and then.
+    assert max(counts) - min(counts) <= max(1000, 0.0005 * max(counts))
+
+
+def test_another_run_counts_the_same(taken, artifacts, tmp_path):
+    again = edgefer(
+        "bench", artifacts["tflite-int8"], "--target", BOARDS[1], "--emulate", "--out", tmp_path, "--json",
+        env=without_data(),
+    )  # fmt: skip
+    assert again.code == 0, again.err
+    (found,) = again.json
+    first, second = taken[BOARDS[1]].instructions.counts, found["instructions"]["counts"]
+    assert min(second) == pytest.approx(min(first), rel=0.001)
+    assert found["parity"] is None
+    assert found["latency"] == []
+
+
+def without_data() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "EDGEFER_DATA"}
