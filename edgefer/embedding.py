@@ -11,13 +11,13 @@ import base64
 import io
 import shutil
 import zipfile
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from edgefer.errors import InputError
 from edgefer.files import files_in, sha256_of_parts
+from edgefer.protobuf import field, fields
 
 MLMODEL = "Data/com.apple.CoreML/model.mlmodel"
 
@@ -116,22 +116,10 @@ def _entries(path: tuple[int, ...], files: dict[str, bytes]) -> bytes:
 def _entry(path: tuple[int, ...], name: str, content: bytes) -> bytes:
     # Protobuf strings must be UTF-8, hence base64 for what is not text.
     text = content if name.endswith((".json", ".txt")) else base64.b64encode(content)
-    message = _field(1, (_PREFIX + name).encode()) + _field(2, text)
+    message = field(1, (_PREFIX + name).encode()) + field(2, text)
     for number in reversed(path):
-        message = _field(number, message)
+        message = field(number, message)
     return message
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
 
 
 def _read_entries(data: bytes, path: tuple[int, ...], source: Path) -> tuple[dict[str, bytes], int]:
@@ -139,7 +127,7 @@ def _read_entries(data: bytes, path: tuple[int, ...], source: Path) -> tuple[dic
     files: dict[str, bytes] = {}
     begin = len(data)
     try:
-        for number, start, value in _fields(data):
+        for number, start, value in fields(data):
             entry = _descend(value, path[1:]) if number == path[0] else None
             if entry and entry[0].startswith(_PREFIX):
                 files[entry[0].removeprefix(_PREFIX)] = _content(*entry)
@@ -158,44 +146,9 @@ def _content(name: str, value: bytes) -> bytes:
 def _descend(value: bytes, path: tuple[int, ...]) -> tuple[str, bytes] | None:
     """The map entry at ``path`` if the message holds nothing else, as the appended messages do."""
     for number in path:
-        inner = list(_fields(value))
+        inner = list(fields(value))
         if len(inner) != 1 or inner[0][0] != number:
             return None
         value = inner[0][2]
-    entry = {number: content for number, _, content in _fields(value)}
+    entry = {number: content for number, _, content in fields(value)}
     return (entry[1].decode(), entry[2]) if set(entry) == {1, 2} else None
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(field number, offset, content) of each top-level field of a protobuf message."""
-    position = 0
-    while position < len(data):
-        start = position
-        key, position = _read_varint(data, position)
-        length, position = _length(data, position, key & 7)
-        if position + length > len(data):
-            raise ValueError(f"a field at byte {start} ends behind the end of the file")
-        yield key >> 3, start, data[position : position + length]
-        position += length
-
-
-def _length(data: bytes, position: int, wire_type: int) -> tuple[int, int]:
-    if wire_type == 2:
-        return _read_varint(data, position)
-    if wire_type == 0:
-        return _read_varint(data, position)[1] - position, position
-    if wire_type in (1, 5):
-        return (8 if wire_type == 1 else 4), position
-    raise ValueError(f"no protobuf field at byte {position}")
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return value, position
-        if shift > 63:
-            raise ValueError(f"no protobuf field at byte {position}")

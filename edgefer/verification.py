@@ -101,7 +101,11 @@ def verify(path: Path, *, threads: int = 1) -> Verification:
 
 
 def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
-    """Replay the golden inputs of an opened artifact on the runtime of its container."""
+    """Replay the golden inputs of an opened artifact on a runtime of its container.
+
+    Raises:
+        InputError: the runtime cannot read the file.
+    """
     runtime = _runtime_for(artifact)
     if reason := lacks_proof(artifact.golden):
         return _outcome(artifact, "failed", reason)
@@ -111,14 +115,21 @@ def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
         session = runtime.open(artifact, threads)
     except TargetUnavailableError as error:
         return _outcome(artifact, "skipped", str(error))
+    except VerificationError as error:
+        return _outcome(artifact, "failed", str(error))
     replayed = predict(session, artifact.golden.inputs)
     return _judge(artifact, replayed, session.executed_on)
 
 
 def _runtime_for(artifact: Artifact) -> Runtime:
-    """The first runtime declared for the container: the plain one on the CPU, where there are several."""
+    """What runs the container here: its own runtime, or else one that stands in for it.
+
+    Of several, the first declared: the plain one on the CPU. Where none can run, the one whose lack is reported.
+    """
     runtimes: dict[str, Runtime] = discover("edgefer.runtimes", "RUNTIMES")
-    return next(r for r in runtimes.values() if r.container == artifact.container)
+    fitting = [each for each in runtimes.values() if each.container == artifact.container]
+    fitting.sort(key=lambda each: each.stands_in)
+    return next((each for each in fitting if not each.missing()), fitting[0])
 
 
 def _judge(artifact: Artifact, replayed: npt.NDArray[np.float32], executed_on: str) -> Verification:

@@ -195,7 +195,7 @@ def _record(each: _Run, job: Job, started: str, around: dict[str, Any]) -> RunRe
     cold = each.cold
     return RunRecord(
         schema=SCHEMA,
-        kind="measured",
+        kind="emulated" if each.runtime.stands_in else "measured",
         artifact=_reference(each.artifact),
         target=job.target.id,
         executed_on=each.session.executed_on,

@@ -81,6 +81,7 @@ class Target(Frozen, frozen=True):
 
     ``runtimes`` maps a container to the id of the runtime that runs it here. ``executed_on`` maps a container
     to a text that its session's ``executed_on`` must hold: what else it reports is a fallback, and an error.
+    ``stand_ins`` maps a container to the runtime that tells accuracy, and nothing else, where the target is missing.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Target(Frozen, frozen=True):
     batches: tuple[int, ...]
     runtimes: dict[str, str]
     executed_on: dict[str, str] = msgspec.field(default_factory=dict)
+    stand_ins: dict[str, str] = msgspec.field(default_factory=dict)
     options: Options = Options()
     measure: Measuring = Measuring()
     needs: Needs = Needs()
@@ -98,6 +100,8 @@ class Target(Frozen, frozen=True):
             raise ValueError("batches must be positive numbers, at least one")
         if not self.runtimes:
             raise ValueError("runtimes must map at least one container")
+        if not self.stand_ins.keys() <= self.runtimes.keys():
+            raise ValueError("stand_ins may only map containers that runtimes maps")
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -160,7 +164,22 @@ def require(target: Target) -> None:
         TargetUnavailableError: it is not; the message says what it needs.
     """
     if reason := availability(target):
-        raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}")
+        hint = (
+            "--accuracy-only scores its files here, --host user@mac measures them there"
+            if target.stand_ins
+            else ""
+        )
+        raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}", hint=hint)
+
+
+def for_accuracy(target: Target) -> Target:
+    """``target`` where it is available; elsewhere the same with the runtimes that stand in for its own, if it has any.
+
+    Records name the stand-in as what they were executed on, and are called emulated.
+    """
+    if not target.stand_ins or not availability(target):
+        return target
+    return msgspec.structs.replace(target, runtimes=target.stand_ins, executed_on={}, needs=Needs())
 
 
 def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runtime]) -> str:

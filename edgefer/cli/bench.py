@@ -81,9 +81,9 @@ def command(
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
     from edgefer.bench.runner import run
-    from edgefer.bench.target import load_target, require
+    from edgefer.bench.target import for_accuracy, load_target, require
 
-    target = load_target(target_id)
+    target = for_accuracy(load_target(target_id)) if accuracy_only else load_target(target_id)
     require(target)
     opened = [open_artifact(path) for path in artifacts]
     files = _record_files(opened, target, out)

@@ -33,12 +33,15 @@ class Runtime:
     """Runs artifacts of one container.
 
     ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file.
+    ``stands_in``: it computes what the container's own runtime would, on machines that lack that one. Its answers count
+    for accuracy, as emulated ones, and never for speed.
     """
 
     id: str
     container: str
     missing: Callable[[], str]
     open: Callable[[Artifact, int], Session]
+    stands_in: bool = False
 
 
 def predict(session: Session, pixels: Pixels, *, batch: int = 64) -> npt.NDArray[np.float32]:

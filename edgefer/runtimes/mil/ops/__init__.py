@@ -1,0 +1,1 @@
+"""Operations by family; each module declares its ``OPS``, which the registry finds."""
