@@ -17,6 +17,8 @@ PROBABILITIES = "classLabel_probs"  # coremltools' fixed name for a classifier's
 Precision = Literal["fp32", "fp16"]
 System = Literal["iOS17", "iOS18"]
 
+SPECIFICATIONS: dict[System, int] = {"iOS17": 8, "iOS18": 9}
+
 
 def float_package(export: Export, precision: Precision, system: System = "iOS17") -> Path:
     """The float package of a precision for a system and later ones, made once for all formats of a call.

@@ -13,6 +13,8 @@ from edgefer.errors import TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import feed_for
+from edgefer.runtimes.mil.contract import refuse_other
+from edgefer.runtimes.mil.package import describe
 
 
 def _missing() -> str:
@@ -30,12 +32,17 @@ class CoreMLSession:
 
     An image input takes one image a call, so a batch is Core ML's batch predict over N images. ``threads`` is not
     ours to set there.
+
+    Raises:
+        TargetUnavailableError: this is no Mac, or coremltools is missing.
+        VerificationError: the package is not what its contract says.
     """
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
         del threads
         if _missing():
             raise TargetUnavailableError(f"{artifact.path}: {_missing()}")
+        refuse_other(artifact, describe(artifact.path))
         import coremltools as ct
 
         self._model = ct.models.MLModel(str(artifact.path))
