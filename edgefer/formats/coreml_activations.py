@@ -7,7 +7,7 @@ the same passes place ``quantize`` and ``dequantize`` where Core ML can fuse the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from edgefer.runtimes.mil.operation import Array
 from edgefer.runtimes.mil.package import Package, open_package
 
 BATCH = 16  # images whose activations are held at once
-_WEIGHTED = ("conv", "linear")
-_QUANTIZED = (*_WEIGHTED, "add", "avg_pool", "max_pool")  # what coremltools' passes know
+_WEIGHTED = ("conv", "linear", "matmul")
+_INTEGER = ("conv", "linear", "add", "avg_pool", "max_pool")  # what coremltools' passes know
 
 
 def quantize(export: Export, calibration: Calibration) -> tuple[Any, dict[str, Any]]:
@@ -79,7 +79,7 @@ def _with_activations(base: Path, found: Mapping[str, Range], float_operations: 
     from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
     from coremltools.models import utils
 
-    config = _config(float_operations)
+    config = _config(_INTEGER, float_operations)
     stats = {name: _widened(one) for name, one in found.items()}
     passes = []
     for name in ("insert_prefix_quantize_dequantize_pair", "insert_suffix_quantize_dequantize_pair"):
@@ -105,16 +105,16 @@ def _widened(one: Range) -> dict[str, float]:
 def _with_weights(model: Any, float_operations: list[str]) -> Any:
     import coremltools.optimize as cto
 
-    return cto.coreml.linear_quantize_weights(model, _config(float_operations))
+    return cto.coreml.linear_quantize_weights(model, _config(_WEIGHTED, float_operations))
 
 
-def _config(float_operations: list[str]) -> Any:
-    """int8 of every operation but the named ones, small kernels included: else they would not run in integers."""
+def _config(kinds: Iterable[str], float_operations: list[str]) -> Any:
+    """int8 of every operation of these kinds but the named ones, small kernels included, or they would run in float."""
     import coremltools.optimize as cto
 
     each = cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
     return cto.coreml.OptimizationConfig(
-        op_type_configs=dict.fromkeys(_QUANTIZED, each), op_name_configs=dict.fromkeys(float_operations)
+        op_type_configs=dict.fromkeys(kinds, each), op_name_configs=dict.fromkeys(float_operations)
     )
 
 
@@ -123,7 +123,7 @@ def _kept_float(package: Package, export: Export, calibration: Calibration) -> l
     if not calibration.keep_float:
         return []
     names = graph_names(export)
-    program = [each for each in package.model.operations if each.type in _QUANTIZED]
+    program = [each for each in package.model.operations if each.type in {*_INTEGER, *_WEIGHTED}]
     origins = {each.outputs[0].name: _origin(each, package, names) for each in program}
     return kept(origins, calibration.keep_float)
 
@@ -131,10 +131,11 @@ def _kept_float(package: Package, export: Export, calibration: Calibration) -> l
 def _origin(operation: Operation, package: Package, names: Mapping[str, str]) -> str:
     """The exported graph's name of an operation; a new one of coremltools is known by what reads its result."""
     output = operation.outputs[0].name
-    readers = [
-        other.outputs[0].name
-        for other in package.model.operations
-        if any(output in binding for binding in other.inputs.values())
-    ]
+    readers = (o.outputs[0].name for o in package.model.operations if output in _read(o))
     known = (names.get(name.removesuffix("_cast_fp16")) for name in (output, *readers))
     return next((name for name in known if name), "")
+
+
+def _read(operation: Operation) -> set[str]:
+    """Names of the results that an operation reads."""
+    return {one for binding in operation.inputs.values() for one in binding if isinstance(one, str)}
