@@ -111,7 +111,7 @@ def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
     Raises:
         InputError: the runtime cannot read the file.
     """
-    runtime = _runtime_for(artifact)
+    runtime = runtime_for(artifact)
     if reason := lacks_proof(artifact.golden):
         return _outcome(artifact, "failed", reason)
     if missing := runtime.missing():
@@ -126,7 +126,7 @@ def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
     return _judge(artifact, replayed, session.executed_on)
 
 
-def _runtime_for(artifact: Artifact) -> Runtime:
+def runtime_for(artifact: Artifact) -> Runtime:
     """What runs the container here: its own runtime, or else one that stands in for it.
 
     Of several, the first declared: the plain one on the CPU. Where none can run, the one whose lack is reported.

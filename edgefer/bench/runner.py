@@ -61,7 +61,12 @@ class Job:
             raise InputError(refused, hint=f"it takes: {', '.join(self.target.formats)}")
         if missing := missing_runtime(self.target, artifact.container, self.runtimes):
             raise TargetUnavailableError(f"target {self.target.id} cannot run {artifact.format}: {missing}")
-        return self.runtimes[self.target.runtimes[artifact.container]]
+        runtime = self.runtimes[self.target.runtimes[artifact.container]]
+        if runtime.stands_in and self.batches:
+            raise TargetUnavailableError(
+                f"target {self.target.id}: {runtime.id} tells accuracy, never latency"
+            )
+        return runtime
 
 
 @dataclass

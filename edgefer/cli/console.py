@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -123,7 +123,7 @@ def progress(title: str) -> Iterator[Advance]:
 
 
 def print_verifications(outcomes: Sequence[Verification]) -> None:
-    """One row an artifact: status, figures, limits, reason."""
+    """One row an artifact: status, figures, limits, reason; then what they ran on."""
     rows = [
         (
             Path(o.artifact).name,
@@ -136,6 +136,17 @@ def print_verifications(outcomes: Sequence[Verification]) -> None:
     ]
     columns = ("artifact", "status", "largest error", "mean error", "top-1", "reason")
     print_table("Verification: probabilities of the golden images against the backbone's", columns, rows)
+    note_executed_on(outcomes)
+
+
+def note_executed_on(outcomes: Iterable[Verification]) -> None:
+    """One line for everything that ran artifacts, and which those were."""
+    ran: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.executed_on:
+            ran.setdefault(outcome.executed_on, []).append(Path(outcome.artifact).name)
+    for executed_on, names in ran.items():
+        note(f"ran on {executed_on}: {', '.join(names)}")
 
 
 def _against(outcome: Verification) -> tuple[str, str]:

@@ -129,6 +129,7 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
             console.note(f"{o.format}: {o.error}")
         elif o.verification and o.verification.status != "passed":
             console.note(f"{o.format}: {o.verification.status}: {o.verification.reason}")
+    console.note_executed_on([o.verification for o in outcomes if o.verification])
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

@@ -16,10 +16,11 @@ from edgefer.runtimes.feeding import feed_for
 from edgefer.runtimes.mil.contract import refuse_other
 from edgefer.runtimes.mil.executor import Observe
 from edgefer.runtimes.mil.package import open_package
+from edgefer.runtimes.mil.threads import limited
 
 
 class MilSession:
-    """One package. ``threads`` is numpy's own affair.
+    """One package, on ``threads`` threads of numpy's matrix products.
 
     Raises:
         InputError: the package is damaged, or has an operation that is not known.
@@ -27,7 +28,7 @@ class MilSession:
     """
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
-        del threads
+        self._threads = threads
         self._package = open_package(artifact.path)
         self._spec = artifact.manifest.input
         self._io = artifact.manifest.io
@@ -40,7 +41,8 @@ class MilSession:
 
     def run(self, feed: Any, *, observe: Observe | None = None) -> Floats:
         """The classifier's probabilities; ``observe`` sees every intermediate result (``Executor.run``)."""
-        return self._package.executor.run(feed, observe=observe)[self._io.output.name]
+        with limited(self._threads):
+            return self._package.executor.run(feed, observe=observe)[self._io.output.name]
 
     def decode(self, outputs: Any) -> Floats:
         """Probabilities float32 (N, classes); the classes are the contract's, in order."""

@@ -51,8 +51,7 @@ def test_an_old_h5_with_separable_convolutions_reaches_all_three_containers(old_
     outcomes = verified(
         path, tmp_path / "o", "tflite-fp32,tflite-int8,onnx-fp32,onnx-int8,coreml-fp16", *said
     )
-    assert {o["status"] for form, o in outcomes.items() if not form.startswith("coreml")} == {"passed"}
-    assert outcomes["coreml-fp16"]["reason"] == "needs macOS"
+    assert {o["status"] for o in outcomes.values()} == {"passed"}
 
 
 def test_the_wrong_range_is_found_out_before_anything_is_written(old_network, tmp_path):
@@ -72,7 +71,7 @@ def test_a_savedmodel_converts_and_verifies(old_network, tmp_path):
     tf.saved_model.save(old_network, str(tmp_path / "saved"))
     said = ("--labels", "ferplus-9", "--range", "0..1")
     outcomes = verified(tmp_path / "saved", tmp_path / "o", "tflite-int8,onnx-fp32,coreml-fp16", *said)
-    assert outcomes["tflite-int8"]["status"] == outcomes["onnx-fp32"]["status"] == "passed"
+    assert {o["status"] for o in outcomes.values()} == {"passed"}
 
 
 def test_a_savedmodel_cannot_be_inspected_into_layers_but_says_so(old_network, tmp_path):

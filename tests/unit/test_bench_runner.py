@@ -54,6 +54,15 @@ def test_threads_default_to_the_target_then_to_the_machine():
     assert job(threads=0).used_threads == default_threads()
 
 
+def test_what_a_stand_in_answers_is_called_emulated_and_never_timed():
+    stand_in = {"null": replace(runtime()["null"], stands_in=True)}
+    scored = {"batches": (), "data": lambda _: dataset(wrong=3), "runtimes": stand_in}
+    (record,) = run([artifact()], job(**scored))
+    assert record.kind == "emulated"
+    with pytest.raises(TargetUnavailableError, match="null tells accuracy, never latency"):
+        run([artifact()], job(runtimes=stand_in))
+
+
 def test_only_accuracy():
     (record,) = run([artifact()], job(batches=(), data=lambda _: dataset(wrong=3)))
     assert record.timings == ()

@@ -10,6 +10,7 @@ from edgefer.bench import target as module
 from edgefer.bench.target import (
     availability,
     folder,
+    for_accuracy,
     load_target,
     missing_runtime,
     read_target,
@@ -66,8 +67,11 @@ def test_every_target_file_loads_and_says_what_it_is(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_runtime_of_a_target_runs_the_container_it_is_named_for(path):
     runtimes = discover("edgefer.runtimes", "RUNTIMES")
-    for container, wanted in read_target(path).runtimes.items():
+    target = read_target(path)
+    for container, wanted in (*target.runtimes.items(), *target.stand_ins.items()):
         assert runtimes[wanted].container == container
+    assert not any(runtimes[wanted].stands_in for wanted in target.runtimes.values())
+    assert all(runtimes[wanted].stands_in for wanted in target.stand_ins.values())
 
 
 def test_this_machine_is_the_cpu_target():
@@ -81,7 +85,8 @@ def test_coreml_on_linux(monkeypatch):
         require(load_target("coreml"))
     assert str(caught.value) == (
         "target coreml is not available here: "
-        "it needs macOS 14 or newer on Apple silicon with coremltools; this is Linux x86_64"
+        "it needs macOS 14 or newer on Apple silicon with coremltools; this is Linux x86_64; "
+        "--accuracy-only scores its files here, --host user@mac measures them there"
     )
     assert caught.value.exit_code == 4
 
@@ -107,6 +112,19 @@ def test_raspberry_pi(monkeypatch, number):
     assert availability(target).endswith("; this is Raspberry Pi 3 Model B Plus Rev 1.3")
     machine(monkeypatch, "Linux", "armv7l", board=f"Raspberry Pi {number} Model B")
     assert availability(target).endswith("; this is Linux armv7l")
+
+
+def test_accuracy_comes_from_a_stand_in_only_where_the_target_is_missing(monkeypatch):
+    target = load_target("coreml")
+    machine(monkeypatch, "Linux", "x86_64")
+    assert for_accuracy(target).runtimes == {"coreml": "coreml-reference"}
+    require(for_accuracy(target))
+    machine(monkeypatch, "Darwin", "arm64", macos="15.0")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert for_accuracy(target) is target
+    other = load_target("raspberry-pi-5")
+    machine(monkeypatch, "Linux", "x86_64")
+    assert for_accuracy(other) is other, "a target without a stand-in stays unavailable"
 
 
 def test_the_board_is_read_from_the_device_tree(monkeypatch, tmp_path):
@@ -159,6 +177,7 @@ def test_what_a_target_takes():
         ({"batches": [0]}, "positive numbers"),
         ({"batches": ["1"]}, "Expected `int`"),
         ({"runtimes": {}}, "at least one container"),
+        ({"stand_ins": {"coreml": "coreml-reference"}}, "may only map containers that runtimes maps"),
         ({"needs": {"system": "Linux"}}, "must say in `what`"),
         ({"id": "other"}, "is not the file's name"),
     ],

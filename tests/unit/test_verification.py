@@ -1,8 +1,13 @@
 """Verify passes what is right and catches the field's common errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edgefer import verification
+from edgefer.errors import VerificationError
+from edgefer.registry import discover
 from edgefer.verification import verify
 from tests.unit.artifact_samples import answers, make, weights
 
@@ -51,3 +56,41 @@ def test_golden_outputs_that_would_agree_with_a_broken_file_are_no_proof(tmp_pat
     outcome = verify(make(tmp_path, outputs=outputs).path)
     assert outcome.status == "failed"
     assert reason in outcome.reason
+
+
+def onnx_runtimes(*lacks):
+    """ONNX Runtime under several ids: for each, what it lacks and whether it stands in."""
+    real = discover("edgefer.runtimes", "RUNTIMES")["onnxruntime"]
+    made = [
+        replace(real, id=f"r{number}", missing=lambda lack=lack: lack, stands_in=stands_in)
+        for number, (lack, stands_in) in enumerate(lacks)
+    ]
+    return {each.id: each for each in made}
+
+
+@pytest.mark.parametrize(
+    ("lacks", "chosen"),
+    [
+        ([("", True), ("", False)], "r1"),
+        ([("", True), ("needs macOS", False)], "r0"),
+        ([("needs this", True), ("needs macOS", False)], "r1"),
+        ([("", False), ("", False)], "r0"),
+    ],
+)
+def test_a_containers_own_runtime_wins_over_one_that_stands_in(monkeypatch, tmp_path, lacks, chosen):
+    monkeypatch.setattr(verification, "discover", lambda *_: onnx_runtimes(*lacks))
+    artifact = make(tmp_path)
+    assert verification.runtime_for(artifact).id == chosen
+    outcome = verify(artifact.path)
+    assert outcome.status == ("skipped" if all(lack for lack, _ in lacks) else "passed")
+    assert outcome.reason in ("", "needs macOS")
+
+
+def test_a_runtime_that_finds_another_contract_fails_the_file(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise VerificationError("other classes", hint="convert it again")
+
+    real = discover("edgefer.runtimes", "RUNTIMES")["onnxruntime"]
+    monkeypatch.setattr(verification, "discover", lambda *_: {"it": replace(real, open=refuse)})
+    outcome = verify(make(tmp_path).path)
+    assert (outcome.status, outcome.reason) == ("failed", "other classes; convert it again")
