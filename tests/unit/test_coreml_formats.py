@@ -175,7 +175,11 @@ def test_layers_kept_in_float_have_no_integers(export, backbone):
     keep = float_layers(backbone.model, ["wide"])
     model = describe(made(export, "w8a8", keep_float=keep).payload)
     kinds = {o.outputs[0].name: o.type for o in model.operations}
-    floats = [o for o in operations(model, "conv", "linear") if kinds[o.inputs["x"][0]] != "dequantize"]
+    floats = [
+        o
+        for o in operations(model, "conv", "linear")
+        if kinds[o.inputs["weight"][0]] != "constexpr_affine_dequantize"
+    ]
     assert len(floats) == 1
     assert "wide" in floats[0].outputs[0].name
     assert counts(model)["constexpr_affine_dequantize"] == ALL - 1
