@@ -35,9 +35,14 @@ TOLERANCES: dict[str, Tolerance] = {
     # near a decision may flip altogether, two or three of sixteen; the mean stays small.
     "int8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     "dynamic": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
-    # 64 or 16 weight values a layer.
+    "w8a8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
+    # 256, 64 or 16 weight values a layer.
+    "pal8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     "pal6": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     "pal4": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
+    # 16 values for every eight channels.
+    "pal4g": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
+    "sparse-pal6": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
 }
 
 # Golden outputs closer together than this would also "agree" with a broken file.

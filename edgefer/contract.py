@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -71,6 +71,15 @@ class LabelsLike(Protocol):
     def names(self) -> Sequence[str]: ...
 
 
+class StepLike(Protocol):
+    """One entry of a lineage."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+
+
 class ManifestLike(Protocol):
     """The part of a manifest that running a file needs."""
 
@@ -84,6 +93,8 @@ class ManifestLike(Protocol):
     def io(self) -> IOLike: ...
     @property
     def labels(self) -> LabelsLike: ...
+    @property
+    def lineage(self) -> Sequence[StepLike]: ...
 
 
 class Loadable(Protocol):
@@ -231,6 +242,14 @@ class DeviceLabels:
 
 
 @dataclass(frozen=True)
+class DeviceStep:
+    """``Step`` without msgspec."""
+
+    name: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class DeviceManifest:
     """``Manifest`` without msgspec, and without what only a report needs."""
 
@@ -239,6 +258,7 @@ class DeviceManifest:
     input: DeviceInput
     io: DeviceIO
     labels: DeviceLabels
+    lineage: tuple[DeviceStep, ...]
 
 
 @dataclass(frozen=True)
@@ -268,6 +288,7 @@ def open_on_device(path: Path) -> DeviceFile:
             DeviceInput(**stated["input"]),
             DeviceIO(stated["io"]["mode"], **ends),
             DeviceLabels(stated["labels"]["source"], tuple(stated["labels"]["names"])),
+            tuple(DeviceStep(step["name"], step["config"]) for step in stated["lineage"]),
         )
         golden = stated["golden"]
         hashes = (stated["payload_sha256"], golden["inputs_sha256"], golden["outputs_sha256"])

@@ -155,7 +155,7 @@ class _Job:
 
 
 def _make(job: _Job, form: Format) -> Outcome:
-    """Convert, embed, verify; move into place unless the outputs are wrong."""
+    """Convert, embed, verify; move into place, with the format's README if it has one, unless the outputs are wrong."""
     began = time.perf_counter()
     path = job.out / f"{job.backbone.name}-{form.precision}{form.suffix}"
     verification: Verification | None = None
@@ -167,7 +167,11 @@ def _make(job: _Job, form: Format) -> Outcome:
         with workspace(path) as work:
             artifact = write_artifact(work / path.name, converted.payload, manifest, job.golden)
             verification = _proof(artifact)
+            beside = work / "README.md"
+            beside.write_text(form.guide(artifact), encoding="utf-8")
             replace(work / path.name, path)
+            if beside.stat().st_size:
+                replace(beside, path.with_suffix(".README.md"))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error})",
@@ -197,6 +201,7 @@ def _manifest(job: _Job, form: Format, converted: Converted, seconds: float) -> 
         "input": job.export.mode,
         "folded": job.export.folded,
         "calibration": dict(job.calibration.config) if form.needs_calibration and job.calibration else None,
+        **converted.config,
     }
     return Manifest(
         schema=MANIFEST_SCHEMA,

@@ -19,19 +19,35 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="MODEL|ARTIFACT", type=click.Path(path_type=Path))
 @data_options
 @model_options
+@click.option(
+    "--swift", is_flag=True, help="Print Swift code that runs a Core ML artifact, and nothing else."
+)
 @console.json_option
-def command(path: Path, as_json: bool, **said: Any) -> None:
+def command(path: Path, swift: bool, as_json: bool, **said: Any) -> None:
     """Show what a model or an artifact is: parameters, MACs, layers, input contract, labels, lineage.
 
     An artifact says all of it itself; of a foreign model, --range and --labels are what you state about it.
     """
     from edgefer.contract import SUFFIXES
 
+    if swift:
+        click.echo(_swift(path), nl=False)
+        return
     facts = _artifact_facts(path) if path.suffix in SUFFIXES else _model_facts(path, Said(**said))
     if as_json:
         console.print_json(facts)
     else:
         _show(path, facts)
+
+
+def _swift(path: Path) -> str:
+    from edgefer.artifact import open_artifact
+    from edgefer.errors import InputError
+    from edgefer.formats.coreml_guide import swift
+
+    if path.suffix != ".mlpackage":
+        raise InputError(f"{path}: Swift code is there for Core ML artifacts", hint="give an .mlpackage")
+    return swift(open_artifact(path).manifest)
 
 
 def _artifact_facts(path: Path) -> dict[str, Any]:

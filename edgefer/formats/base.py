@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from edgefer.artifact import IOMode, IOSpec
+from edgefer.artifact import Artifact, IOMode, IOSpec
 from edgefer.contract import SUFFIXES, Container
 from edgefer.formats.calibration import Method
 from edgefer.preprocessing import Floats, Pixels, to_floats
@@ -47,10 +48,11 @@ class Export:
 
 
 class Converted(NamedTuple):
-    """A converter's output file or package, and how it wants to be fed."""
+    """A converter's output file or package, how it wants to be fed, and what its lineage shall tell of its making."""
 
     payload: Path
     io: IOSpec
+    config: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Format:
 
     ``export(export, calibration, io_dtype)`` writes a payload into ``export.scratch``; ``calibration`` is given
     exactly if ``needs_calibration``; ``io_dtype`` is the integer type at the ends of full-integer files.
+    ``guide(artifact)`` is the README that is written beside a finished file, or "".
     """
 
     id: str
@@ -87,10 +90,21 @@ class Format:
     needs_calibration: bool
     extra: str
     export: Callable[[Export, Calibration | None, IODtype], Converted]
+    guide: Callable[[Artifact], str]
+
+
+def no_guide(_artifact: Artifact) -> str:
+    """What a file needs that any runtime reads alike."""
+    return ""
 
 
 def make_format(
-    container: Container, precision: str, *, calibrated: bool, export: Callable[..., Converted]
+    container: Container,
+    precision: str,
+    *,
+    calibrated: bool,
+    export: Callable[..., Converted],
+    guide: Callable[[Artifact], str] = no_guide,
 ) -> Format:
     """A format by its two halves; the file suffix is the container's."""
     return Format(
@@ -101,6 +115,7 @@ def make_format(
         needs_calibration=calibrated,
         extra="convert",
         export=export,
+        guide=guide,
     )
 
 

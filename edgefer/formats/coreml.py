@@ -1,114 +1,112 @@
-"""Core ML packages (ML Programs) through coremltools: a classifier on a grayscale or colour image."""
+"""Core ML packages: float, with compressed weights, and with int8 weights and activations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgefer.artifact import IOSpec, TensorSpec
-from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
+from edgefer.errors import ConversionError, EdgeferError
+from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line, make_format
+from edgefer.formats.coreml_activations import quantize
+from edgefer.formats.coreml_guide import guide
+from edgefer.formats.coreml_package import SPECIFICATIONS, Precision, System, float_package, io_of
+from edgefer.formats.coreml_weights import (
+    Compression,
+    grouped_palette,
+    integers,
+    palette,
+    pruned_palette,
+)
 from edgefer.quieting import quiet_native
+from edgefer.runtimes.mil.contract import MINIMUM_OS, differences
+from edgefer.runtimes.mil.package import describe
 
-PROBABILITIES = "classLabel_probs"  # coremltools' fixed name for a classifier's dictionary
+# Eight divides the channels of nearly all convolutions, and a table of 16 values for so few costs little.
+GROUP = 8
+# Without training on, F1 falls steeply beyond: benchmarks/coreml_accuracy.py shows what this costs.
+SPARSITY = 0.3
 
-Compress = Callable[[Any], Any]
 
-
-def _float(precision: str) -> Callable[..., Converted]:
+def _float(precision: Precision) -> Callable[..., Converted]:
     def export_format(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
-        return Converted(_package(export, precision), _io(export))
+        return _checked(export, float_package(export, precision), "iOS17", {})
 
     return export_format
 
 
-def _compressed(precision: str, compress: Compress) -> Callable[..., Converted]:
+def _compressed(precision: str, compression: Compression) -> Callable[..., Converted]:
     """Weights compressed on top of the float16 program."""
 
     def export_format(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
+        base = float_package(export, "fp16", compression.system)
         payload = export.scratch / f"{precision}.mlpackage"
-        base = _package(export, "fp16")
-        with quiet_native():
+        with _refusals(precision):
             import coremltools as ct
 
-            compress(ct.models.MLModel(str(base), skip_model_load=True)).save(str(payload))
-        return Converted(payload, _io(export))
+            compression.apply(ct.models.MLModel(str(base), skip_model_load=True)).save(str(payload))
+        return _checked(export, payload, compression.system, compression.config)
 
     return export_format
 
 
-def _int8_weights(model: Any) -> Any:
-    """Linear symmetric int8 weights, one scale an output channel."""
-    import coremltools.optimize as cto
-
-    config = cto.coreml.OptimizationConfig(cto.coreml.OpLinearQuantizerConfig(mode="linear_symmetric"))
-    return cto.coreml.linear_quantize_weights(model, config)
-
-
-def _palettes(bits: int) -> Compress:
-    """Weights replaced by a k-means look-up table of 2**bits values a layer."""
-
-    def compress(model: Any) -> Any:
-        import coremltools.optimize as cto
-
-        config = cto.coreml.OptimizationConfig(cto.coreml.OpPalettizerConfig(mode="kmeans", nbits=bits))
-        return cto.coreml.palettize_weights(model, config)
-
-    return compress
+def _w8a8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
+    """int8 weights and activations on top of the float16 program."""
+    if calibration is None:
+        raise ConversionError("this format needs calibration images")
+    payload = export.scratch / "w8a8.mlpackage"
+    with _refusals("w8a8"):
+        model, config = quantize(export, calibration)
+        model.save(str(payload))
+    return _checked(export, payload, "iOS17", config)
 
 
-def _package(export: Export, precision: str) -> Path:
-    """The float package of a precision, made once for all formats of a call."""
-    payload = export.scratch / f"{precision}.mlpackage"
-    if not payload.exists():
-        try:
-            with quiet_native():
-                _convert(export, precision).save(str(payload))
-        except Exception as error:  # coremltools raises whatever its passes raise
-            raise ConversionError(f"coreml: coremltools refuses the network ({first_line(error)})") from error
-    return payload
+@contextmanager
+def _refusals(precision: str) -> Iterator[None]:
+    """Run coremltools' compression quietly; what its passes raise, which may be anything, becomes one line."""
+    try:
+        with quiet_native():
+            yield
+    except EdgeferError:
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"coreml-{precision}: coremltools cannot compress the network ({first_line(error)})",
+            hint="try another precision",
+        ) from error
 
 
-def _convert(export: Export, precision: str) -> Any:
-    import coremltools as ct
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+def _checked(export: Export, payload: Path, system: System, config: Mapping[str, Any]) -> Converted:
+    """A finished package, after its specification was held against what the artifact's contract will say.
 
-    saved = tf.saved_model.load(str(export.directory))  # owns the variables while the signature is used
-    return ct.convert(
-        [convert_variables_to_constants_v2(saved.signatures["float32"])],
-        source="tensorflow",
-        convert_to="mlprogram",
-        inputs=[_input_type(ct, export)],
-        classifier_config=ct.ClassifierConfig(list(export.labels.names)),
-        compute_precision=ct.precision.FLOAT16 if precision == "fp16" else ct.precision.FLOAT32,
-        minimum_deployment_target=ct.target.iOS17,
-        skip_model_load=True,
-    )
+    Raises:
+        ConversionError: they differ.
+    """
+    io, minimum = io_of(export), MINIMUM_OS[SPECIFICATIONS[system]]
+    if found := differences(describe(payload), io, export.labels, minimum):
+        raise ConversionError(
+            f"coreml: the package {'. It also '.join(found)}", hint="please report this network"
+        )
+    return Converted(payload, io, {"minimum_os": minimum, **config})
 
 
-def _input_type(ct: Any, export: Export) -> Any:
-    shape = (1, *export.shape)
-    if export.mode == "float":
-        return ct.TensorType(name="image", shape=shape)
-    layout = ct.colorlayout.GRAYSCALE if export.shape[2] == 1 else ct.colorlayout.RGB
-    return ct.ImageType(name="image", shape=shape, color_layout=layout, channel_first=False)
+def _format(precision: str, export: Callable[..., Converted], *, calibrated: bool = False) -> Format:
+    return make_format("coreml", precision, calibrated=calibrated, export=export, guide=guide)
 
 
-def _io(export: Export) -> IOSpec:
-    dtype = "uint8" if export.mode == "raw" else "float32"
-    return IOSpec(
-        mode=export.mode,
-        input=TensorSpec(name="image", dtype=dtype, shape=(1, *export.shape)),
-        output=TensorSpec(name=PROBABILITIES, dtype="float32", shape=(1, len(export.labels))),
-    )
+def _small(precision: str, compression: Compression) -> Format:
+    return _format(precision, _compressed(precision, compression))
 
 
 FORMATS = (
-    make_format("coreml", "fp32", calibrated=False, export=_float("fp32")),
-    make_format("coreml", "fp16", calibrated=False, export=_float("fp16")),
-    make_format("coreml", "int8", calibrated=False, export=_compressed("int8", _int8_weights)),
-    make_format("coreml", "pal6", calibrated=False, export=_compressed("pal6", _palettes(6))),
-    make_format("coreml", "pal4", calibrated=False, export=_compressed("pal4", _palettes(4))),
+    _format("fp32", _float("fp32")),
+    _format("fp16", _float("fp16")),
+    _small("int8", integers()),
+    _format("w8a8", _w8a8, calibrated=True),
+    _small("pal8", palette(8)),
+    _small("pal6", palette(6)),
+    _small("pal4", palette(4)),
+    _small("pal4g", grouped_palette(4, GROUP)),
+    _small("sparse-pal6", pruned_palette(6, SPARSITY)),
 )

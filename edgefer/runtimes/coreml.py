@@ -19,6 +19,8 @@ from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import feed_for
+from edgefer.runtimes.mil.contract import refuse_other
+from edgefer.runtimes.mil.package import describe
 
 MAIN = "main"
 # Core ML's classes of devices, in words.
@@ -48,6 +50,7 @@ class CoreMLSession:
     Raises:
         TargetUnavailableError: this is no Mac, or coremltools is missing.
         InputError: Core ML does not load the package.
+        VerificationError: the package is not what its contract says.
     """
 
     def __init__(self, units: str, artifact: Loadable, threads: int) -> None:
@@ -81,6 +84,7 @@ def _load(units: str, artifact: Loadable) -> Any:
     """The package, compiled and loaded by Core ML."""
     if missing := _missing():
         raise TargetUnavailableError(f"{artifact.path}: {missing}")
+    refuse_other(artifact, describe(artifact.path))
     import coremltools as ct
 
     model = ct.models.MLModel(str(artifact.path), compute_units=ct.ComputeUnit[units])

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgefer.contract import Loadable
-from edgefer.errors import VerificationError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import feed_for
+from edgefer.runtimes.mil.contract import refuse_other
 from edgefer.runtimes.mil.executor import Observe
-from edgefer.runtimes.mil.package import Package, open_package
+from edgefer.runtimes.mil.package import open_package
 from edgefer.runtimes.mil.threads import limited
 
 
@@ -24,7 +24,7 @@ class MilSession:
 
     Raises:
         InputError: the package is damaged, or has an operation that is not known.
-        VerificationError: its classes or its input are not those of its contract.
+        VerificationError: the package is not what its contract says.
     """
 
     def __init__(self, artifact: Loadable, threads: int) -> None:
@@ -32,16 +32,12 @@ class MilSession:
         self._package = open_package(artifact.path)
         self._spec = artifact.manifest.input
         self._io = artifact.manifest.io
-        _refuse_other_contract(self._package, artifact)
+        refuse_other(artifact, self._package.model)
         self.executed_on = f"reference executor ({self._package.executor.precision})"
 
     def prepare(self, pixels: Pixels) -> dict[str, Floats]:
         """Pixels to the program's input (N, ...): an image as float32 (N, C, H, W) in the package's colour order."""
-        feed = feed_for(pixels, self._spec, self._io).astype(np.float32)
-        if self._package.input.kind == "image":
-            ordered = feed[..., ::-1] if self._package.input.color == "BGR" else feed
-            feed = np.moveaxis(ordered, -1, 1)
-        return {self._package.input.name: feed}
+        return self._package.feed(feed_for(pixels, self._spec, self._io).astype(np.float32))
 
     def run(self, feed: Any, *, observe: Observe | None = None) -> Floats:
         """The classifier's probabilities; ``observe`` sees every intermediate result (``Executor.run``)."""
@@ -51,39 +47,6 @@ class MilSession:
     def decode(self, outputs: Any) -> Floats:
         """Probabilities float32 (N, classes); the classes are the contract's, in order."""
         return np.asarray(outputs, np.float32)
-
-
-def _refuse_other_contract(package: Package, artifact: Loadable) -> None:
-    """A package that names other classes, or takes another input, than the contract attached to it."""
-    manifest = artifact.manifest
-    if package.classes != tuple(manifest.labels.names):
-        raise VerificationError(
-            f"{artifact.path}: its classifier answers with {', '.join(package.classes) or 'no classes'}; "
-            f"its contract says {', '.join(manifest.labels.names)}",
-            hint="the package was changed, or the contract is another model's; convert it again",
-        )
-    wanted = (manifest.io.input.name, _input_shape(artifact))
-    if (found := (package.input.name, _taken_shape(package))) != wanted:
-        raise VerificationError(
-            f"{artifact.path}: takes {_words(*found)}; its contract says {_words(*wanted)}",
-            hint="the package was changed, or the contract is another model's; convert it again",
-        )
-
-
-def _input_shape(artifact: Loadable) -> tuple[int | None, ...]:
-    return tuple(artifact.manifest.io.input.shape[1:])
-
-
-def _taken_shape(package: Package) -> tuple[int, ...]:
-    """(height, width, channels) of an image; an array's shape without its batch."""
-    feature = package.input
-    if feature.kind == "image":
-        return (*feature.size, 1 if str(feature.color).startswith("GRAYSCALE") else 3)
-    return feature.shape[1:]
-
-
-def _words(name: str, shape: tuple[int | None, ...]) -> str:
-    return f"{name} of {'x'.join(map(str, shape))}"
 
 
 def _missing() -> str:

@@ -159,3 +159,24 @@ def test_a_cut_off_weight_file_is_bad_input_where_the_hash_was_made_to_fit(copy)
 def test_a_package_that_is_left_as_it_was_passes_under_the_new_contract(copy):
     """Without damage the tests above would find nothing."""
     assert edgefer("verify", with_a_new_contract(copy)(lambda _: None)).code == 0
+
+
+def test_a_readme_with_the_contract_stands_beside_every_package(artifacts):
+    for form, path in artifacts.items():
+        beside = path.with_suffix(".README.md")
+        assert beside.exists() == form.startswith("coreml")
+        if beside.exists():
+            text = beside.read_text()
+            assert open_artifact(path).sha256 in text
+            assert '["neutral", "happiness", "surprise",' in text
+            assert ("iOS 18" if form in ("coreml-pal4g", "coreml-sparse-pal6") else "iOS 17") in text
+
+
+def test_inspect_prints_swift_of_core_ml_files_only(artifacts):
+    path = artifacts["coreml-fp16"]
+    printed = edgefer("inspect", path, "--swift")
+    assert printed.code == 0
+    assert printed.out in path.with_suffix(".README.md").read_text()
+    other = edgefer("inspect", artifacts["onnx-fp32"], "--swift")
+    assert other.code == 2
+    assert ".mlpackage" in other.error_line

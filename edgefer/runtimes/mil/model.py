@@ -29,6 +29,7 @@ _KINDS = {
     7: "sequence",
     8: "state",
 }
+_ELEMENTS = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32"}
 _MLPROGRAM = 502
 
 
@@ -76,7 +77,7 @@ class Operation:
 class Feature:
     """An input or output as an app sees it: ``kind`` is image, array, string, dictionary and so on.
 
-    ``size`` is (height, width) of an image; ``shape`` that of an array.
+    ``size`` is (height, width) of an image; ``shape`` that of an array, ``data`` the type of its elements.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Feature:
     size: tuple[int, int] = (0, 0)
     color: ColorSpace | None = None
     shape: tuple[int, ...] = ()
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def _feature(message: Message) -> Feature:
         size=(image.number(2), image.number(1)),
         color=_COLORS.get(image.number(3)),
         shape=tuple(array.numbers(1)),
+        data=_ELEMENTS.get(array.number(2), ""),
     )
 
 

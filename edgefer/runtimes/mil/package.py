@@ -15,6 +15,7 @@ from edgefer.errors import InputError
 from edgefer.runtimes.mil.blob import WeightFile
 from edgefer.runtimes.mil.executor import Executor
 from edgefer.runtimes.mil.model import Feature, Model, read_model
+from edgefer.runtimes.mil.operation import Array
 from edgefer.runtimes.mil.program import Weights, prepare
 
 _MODEL_PATH = "@model_path"
@@ -40,6 +41,18 @@ class Package:
             names = ", ".join(feature.name for feature in self.model.inputs)
             raise InputError(f"{self.path}: has {len(self.model.inputs)} inputs ({names}); one can be fed")
         return self.model.inputs[0]
+
+    def feed(self, images: Array) -> dict[str, Array]:
+        """Floats (N, H, W, C) as the program takes them: an image (N, C, H, W) in the package's colour order.
+
+        Raises:
+            InputError: the package has several inputs.
+        """
+        taken = self.input
+        if taken.kind == "image":
+            ordered = images[..., ::-1] if taken.color == "BGR" else images
+            images = np.moveaxis(ordered, -1, 1)
+        return {taken.name: images}
 
 
 def describe(path: Path) -> Model:
@@ -71,7 +84,7 @@ def open_package(path: Path) -> Package:
     except InputError as error:
         said = error.message if str(path) in error.message else f"{path}: {error.message}"
         raise InputError(said, hint=error.hint) from error
-    return Package(path, model, executor, _classes(model))
+    return Package(path, model, executor, classes_of(model))
 
 
 def _weights(path: Path) -> Weights:
@@ -90,8 +103,8 @@ def _weights(path: Path) -> Weights:
     return named
 
 
-def _classes(model: Model) -> tuple[str, ...]:
-    """The class names of the program's ``classify`` operation."""
+def classes_of(model: Model) -> tuple[str, ...]:
+    """The class names of the program's ``classify`` operation, in the order of its probabilities."""
     found: list[npt.NDArray[Any]] = [
         binding
         for operation in model.operations
