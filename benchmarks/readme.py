@@ -19,6 +19,7 @@ import msgspec
 from click.testing import CliRunner
 
 from benchmarks.compression import tables
+from benchmarks.coreml_results import coreml
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
 from benchmarks.results import NOT_YET, costs, markdown_table, results
@@ -132,6 +133,7 @@ def _pair(pair: Pair) -> tuple[str, ...]:
 PARTS: Mapping[str, Callable[[], str]] = {
     "results-s0-mobilenetv2": partial(results, "s0-mobilenetv2"),
     "results-pi-emulated": emulated,
+    "results-coreml": coreml,
     "costs": costs,
     "targets": _targets,
     "recipes": _recipes,
