@@ -2,8 +2,8 @@
 
     python benchmarks/coreml_accuracy.py s0-mobilenetv2 lite0-48 --data PATH
 
-Each MODEL is a folder of ``benchmarks/models``. It is converted to every Core ML format, and each file is scored twice:
-by ``edgefer bench --target coreml --accuracy-only``, whose RunRecord is kept, and here, where its probabilities are held
+Each MODEL is a folder of ``benchmarks/models``. It is converted to every Core ML format, and each is scored twice: by
+``edgefer bench --target coreml --accuracy-only``, whose RunRecord is kept, and here, where its answers are held
 against the float network's, row by row, and timed on one thread. Records go to ``benchmarks/records/coreml/MODEL``.
 """
 

@@ -18,6 +18,7 @@ import click
 import msgspec
 from click.testing import CliRunner
 
+from benchmarks.compression import tables
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
 from benchmarks.results import NOT_YET, costs, markdown_table, results
@@ -29,6 +30,7 @@ from edgefer.recipe import EnsembleRecipe, Recipe
 from edgefer.recipe_loading import load_recipe, recipe_ids
 from edgefer.recipe_results import comparable_metric
 from edgefer.report import words
+from edgefer.zoo import CARD, models
 
 WIDTH = 80
 PART = re.compile(r"(<!-- generated:(?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -135,8 +137,17 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "recipes": _recipes,
     "pairs": _pairs,
     "help": _help,
+    "students": tables.students,
+    "stock": tables.stock,
+    **{f"card-{name}": partial(tables.model_card, name) for name in models()},
 }
-FILES = (ROOT / "README.md", ROOT / "docs" / "cli.md")
+CARDS = tuple(folder / CARD for folder in models().values())
+FILES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "cli.md",
+    ROOT / "benchmarks" / "compression" / "README.md",
+    *CARDS,
+)
 RESULTS = collect()
 PACKED = ROOT / "edgefer" / "recipes" / "results.json"
 

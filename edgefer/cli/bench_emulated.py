@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import with_options
 from edgefer.emulation.sites import SITES
 from edgefer.errors import InputError
 
@@ -42,9 +43,7 @@ def emulation_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="With --emulate: how many answer rows.  [default: one a core]",
         ),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, *options)
 
 
 def emulated(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import with_options
 
 if TYPE_CHECKING:
     from edgefer.artifact import Artifact
@@ -41,9 +42,7 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Keep what was sent in the host's ~/.cache/edgefer-device, so that it is not sent again.",
         ),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, *options)
 
 
 def on_hosts(

@@ -67,6 +67,13 @@ if TYPE_CHECKING:
     help="Layers that int8 files leave in float; * and ? match parts of names. 'edgefer sensitivity' ranks them.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the calibration sample.")
+@click.option(
+    "--golden",
+    type=click.Choice(["data", "synthetic"]),
+    default="data",
+    show_default=True,
+    help="Golden images that the files carry: faces of your validation rows, or drawn ones that anybody may have.",
+)
 @console.json_option
 def command(
     model: Path,
@@ -79,6 +86,7 @@ def command(
     calibration_method: str,
     keep_float: str,
     seed: int,
+    golden: str,
     as_json: bool,
     **said: Any,
 ) -> int:
@@ -98,10 +106,9 @@ def command(
         backbone = replace(backbone, name=name)
     layers = tuple(part.strip() for part in keep_float.split(",") if part.strip())
     options = Options(mode, io_dtype, calibration, seed, calibration_method, layers)  # type: ignore[arg-type]  # click.Choice checked them
+    source = dataset if dataset is not None and golden == "data" else golden_faces(backbone)
     with console.progress("convert") as advance:
-        outcomes = convert(
-            backbone, chosen, dataset, dataset or golden_faces(backbone), out, options, advance
-        )
+        outcomes = convert(backbone, chosen, dataset, source, out, options, advance)
     _show(outcomes, as_json)
     return 0 if all(outcome.good for outcome in outcomes) else 3
 

@@ -8,6 +8,13 @@ from typing import Any
 import click
 
 
+def with_options(command: Callable[..., Any], *options: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Add click's ``options`` to a command; help lists them in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--data`` and ``--labels``, passed on as ``data: str | None`` and ``labels: str | None``."""
     data = click.option(
@@ -44,6 +51,4 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--trust", is_flag=True, help="Load a file that carries code (Lambda layers, custom objects)."
         ),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, *options)

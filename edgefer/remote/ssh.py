@@ -113,7 +113,7 @@ class Connection:
         sizes = {sha: len(content_of(content)) for sha, content in contents.items()}
         listed = {name: (sha, sizes[sha]) for name, sha in hashes.items()}
         missing: list[str] = self._ask({"do": "put", "job": job, "files": listed})["missing"]
-        total, done = sum(sizes[sha] for sha in missing), 0
+        total, done = max(1, sum(sizes[sha] for sha in missing)), 0  # an empty file is sent, too
         for sha in missing:
             with self._cut_by_failure():
                 sent(done / total)

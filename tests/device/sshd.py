@@ -19,7 +19,7 @@ import pytest
 from artifact_samples import CLASSES
 from PIL import Image
 
-ROWS = 3000
+ROWS = 4500
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 CONFIG = """
 Port {port}

@@ -124,7 +124,7 @@ def wait_for_pieces(sshd: Sshd) -> Path:
     """The folder of pieces, as soon as some rows are answered."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if found := next(sshd.cache.glob("edgefer-device/jobs/*/job/pieces/rows-0-000256.npy"), None):
+        if found := next(sshd.cache.glob("edgefer-device/jobs/*/job/pieces/rows-0-000000.npy"), None):
             return found.parent
         time.sleep(0.002)
     raise AssertionError("no row was answered")

@@ -137,3 +137,15 @@ def test_without_data_the_golden_faces_are_synthetic_and_there_is_no_baseline(mo
 
 def _without_data():
     return {key: value for key, value in os.environ.items() if key != "EDGEFER_DATA"}
+
+
+def test_golden_images_can_be_drawn_ones_whatever_the_data(model, tmp_path):
+    from edgefer.artifact import open_artifact
+    from tests.e2e.pattern_faces import write_all
+
+    data, out = write_all(tmp_path / "data"), tmp_path / "out"
+    said = ("--data", data / "fer2013.csv", "--labels", "ferplus-9", "--golden", "synthetic")
+    ran = edgefer("convert", model, "--to", "tflite-fp32", *said, "--out", out)
+    assert ran.code == 0, ran.err
+    manifest = open_artifact(out / "small-fp32.tflite").manifest
+    assert (manifest.golden.source, manifest.baseline.data) == ("synthetic", "FER+")

@@ -48,7 +48,8 @@ OVERRIDES: dict[str, tuple[str, ...]] = {
     "embedding": (*PIXELS, *SMALL),
     "emonet": (*PIXELS, *HEAD, *SMALL),
     "facenet-resnet50": (*PIXELS, *HEAD, *SHORT, *SETTLED),
-    "mobilenetv2": (*PIXELS, *SHORT, *SETTLED),
+    # One epoch leaves it so near to chance that its int8 files answer otherwise on some processors.
+    "mobilenetv2": (*PIXELS, *SHORT, *SETTLED, "training.epochs=2"),
     "resnet50": (*PIXELS, *SHORT, *SETTLED),
     "resnet50v2": (*PIXELS, *SHORT, *SETTLED),
     "s1-cnn": SMALL,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
 from edgefer.errors import InputError
-from edgefer.metrics import Score, calibration_error, mcnemar_p, rows_sha256, score
+from edgefer.metrics import Score, calibration_error, f1_intervals, mcnemar_p, rows_sha256, score
 from edgefer.spec import LabelSet
 
 LABELS = LabelSet(source="test", names=("a", "b", "c", "d"))
@@ -168,3 +168,20 @@ def test_full_confidence_in_wrong_answers_is_the_largest_error():
 def test_calibration_of_no_rows_is_refused():
     with pytest.raises(InputError, match="no rows to score"):
         calibration_error(sure()[:0].reshape(0, 2), np.array([], np.int64))
+
+
+def test_intervals_hold_the_score_and_tell_rare_classes_from_common_ones():
+    rng = np.random.default_rng(0)
+    labels = rng.choice(3, 1000, p=(0.7, 0.27, 0.03))
+    predictions = np.where(rng.random(1000) < 0.8, labels, rng.choice(3, 1000))
+    found = score(labels, predictions, LabelSet(source="folder", names=("a", "b", "c")), rows="")
+    intervals = f1_intervals(labels, predictions, 3)
+    for each, (low, high) in zip(found.per_class, intervals, strict=True):
+        assert low < each.f1 < high
+    widths = [high - low for low, high in intervals]
+    assert widths[0] < widths[1] < widths[2]
+
+
+def test_a_class_that_never_comes_up_has_no_interval_above_zero():
+    labels = np.array([0, 1] * 20)
+    assert f1_intervals(labels, labels, 3)[2] == (0.0, 0.0)

@@ -22,7 +22,7 @@ FACES = RNG.integers(0, 256, (5, 3, 6, 6)).astype(np.float32)
 def build(tmp_path_factory):
     """``build(function, *shapes, half=False, inputs=None)``: the function's MIL program as a package on disk."""
     import coremltools as ct
-    from coremltools.converters.mil import Builder as mb
+    from coremltools.converters.mil import Builder as mb  # noqa: N813 - its users' own name for it
 
     folder = tmp_path_factory.mktemp("programs")
 
@@ -192,11 +192,11 @@ def test_damage_of_the_program_itself_is_an_input_error(build, mb, tmp_path):
     path = tmp_path / "copy.mlpackage"
     shutil.copytree(build(lambda x: mb.relu(x=x), (1, 4)), path)
     whole = (path / MLMODEL).read_bytes()
+    (path / MLMODEL).write_bytes(whole[:-3])
     with pytest.raises(InputError, match="damaged"):
-        (path / MLMODEL).write_bytes(whole[:-3])
         open_package(path)
+    (path / MLMODEL).write_bytes(b"")
     with pytest.raises(InputError, match="it is no ML Program"):
-        (path / MLMODEL).write_bytes(b"")
         open_package(path)
     for place in range(0, len(whole), 11):
         (path / MLMODEL).write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])

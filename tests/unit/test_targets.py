@@ -84,7 +84,7 @@ def test_coreml_on_linux(monkeypatch):
     machine(monkeypatch, "Linux", "x86_64")
     with pytest.raises(TargetUnavailableError) as caught:
         require(load_target("coreml"))
-    assert caught.value.message == (
+    assert str(caught.value) == (
         "target coreml is not available here: "
         "it needs macOS 14 or newer on Apple silicon with coremltools; this is Linux x86_64; "
         "--accuracy-only scores its files here, --host user@mac measures them there"

@@ -1,0 +1,90 @@
+"""A trained student on its way into the package: converted, scored on all test rows, timed beside EfficientNetV2B1.
+
+    python benchmarks/compression/students.py student-micro runs/student-micro --data PATH
+
+The artifacts carry drawn golden faces and go, with the Keras file, into ``edgefer/zoo/NAME``; the model card there is
+written by hand, its figures by ``make docs``. RunRecords go to ``benchmarks/records/students/NAME``. The float network
+that speed is held against was trained on drawn faces only: it is timed, never scored.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from benchmarks.costs import RECORDS, ROOT, edgefer, run
+from edgefer.artifact import Artifact, open_artifact
+from edgefer.bench.record import RunRecord, save_record
+from edgefer.bench.runner import Job
+from edgefer.bench.runner import run as measure
+from edgefer.bench.scoring import reader
+from edgefer.bench.target import load_target
+
+RIVAL = "EfficientNetV2B1"
+FORMATS = "tflite-int8,onnx-int8,tflite-fp32"
+SHIPPED = ("tflite-int8", "onnx-int8")
+BATCHES = (1, 64)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", envvar="EDGEFER_DATA", required=True, help="Folder with FER2013 and the FER+ votes.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+def main(name: str, folder: Path, data: str, out: Path) -> None:
+    """Take the finished training run in FOLDER into the zoo as NAME and measure what it is worth."""
+    work = out / f"{name}-bench"
+    model = folder / "model.keras"
+    students = _convert(model, FORMATS, work, data, "--name", name, "--golden", "synthetic")
+    rival = _rival(work)
+    records = RECORDS / "students" / name
+    shutil.rmtree(records, ignore_errors=True)
+    for record in _measured([*students, rival], students, data):
+        short = record.artifact.name if record.artifact.name != name else record.artifact.format
+        save_record(record, records / f"{short}.cpu.json")
+    shutil.copy(folder / "train.json", records / "train.json")
+    _ship(name, model, [each for each in students if each.format in SHIPPED])
+    click.echo(f"{records}; now run make docs")
+
+
+def _convert(model: Path, formats: str, work: Path, data: str, *options: str) -> list[Artifact]:
+    command = edgefer("convert", model, "--to", formats, "--data", data, "--out", work, "--json", *options)
+    made = msgspec.json.decode(run(command).output)
+    return [open_artifact(Path(one["path"])) for one in made]
+
+
+def _rival(work: Path) -> Artifact:
+    """The float TFLite file of the network that the document chose."""
+    file = work / "rival" / f"{RIVAL}.keras"
+    if not file.exists():
+        run([sys.executable, str(ROOT / "benchmarks" / "networks.py"), RIVAL, str(file)])
+    (artifact,) = _convert(file, "tflite-fp32", file.parent, "synthetic")
+    return artifact
+
+
+def _measured(together: Sequence[Artifact], scored: Sequence[Artifact], data: str) -> list[RunRecord]:
+    """Latency of all in one interleaved run; accuracy of those that were trained for it."""
+    target = load_target("cpu")
+    plan = target.measure.plan()
+    timed = measure(together, Job(target=target, plan=plan, batches=BATCHES))
+    answered = measure(scored, Job(target=target, plan=plan, data=reader(data, None)))
+    accuracies = {each.artifact.sha256: each.accuracy for each in answered}
+    return [msgspec.structs.replace(each, accuracy=accuracies.get(each.artifact.sha256)) for each in timed]
+
+
+def _ship(name: str, model: Path, artifacts: Sequence[Artifact]) -> None:
+    folder = ROOT / "edgefer" / "zoo" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model, folder / f"{name}.keras")
+    shutil.copy(model.with_name("model.edgefer.json"), folder / f"{name}.edgefer.json")
+    for each in artifacts:
+        shutil.copy(each.path, folder / each.path.name)
+
+
+if __name__ == "__main__":
+    main()
