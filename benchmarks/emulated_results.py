@@ -23,16 +23,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class BundleProof(Frozen, frozen=True):
-    """What a bundle said of one of its files: how far its answers to the golden images are from the backbone's."""
+class BundleProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a bundle said of its file: how far its answers to the golden images are from the backbone's.
+
+    ``status`` is passed, failed, or refused by the runtime; ``reason`` says why it did not pass.
+    """
 
     board: str
     artifact: str
-    executed_on: str
-    status: str
-    max_abs: float
-    row_mean: float
-    top1: float
+    runtime: str
+    status: str = ""
+    reason: str = ""
+    executed_on: str = ""
+    max_abs: float | None = None
+    row_mean: float | None = None
+    top1: float | None = None
 
 
 class BundleProofs(Frozen, frozen=True):
@@ -100,24 +105,25 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 
 def _bundles(path: Path) -> str:
-    """What a bundle's own program said of its files, a runtime a sentence; "" without a record."""
+    """What each file's bundle said on the boards, a row a file and runtime; "" without a record."""
     if not path.exists():
         return ""
     proofs = msgspec.json.decode(path.read_bytes(), type=BundleProofs).proofs
-    by_runtime: dict[str, list[BundleProof]] = {}
-    for proof in proofs:
-        by_runtime.setdefault(proof.executed_on.partition(" (")[0], []).append(proof)
-    return (
-        "The files' golden images, replayed by the bundle's own `run_on_device.py --golden`: "
-        + "; ".join(f"{runtime}: {_counted(each)}" for runtime, each in by_runtime.items())
-        + "."
+    pairs = dict.fromkeys((proof.artifact, proof.runtime) for proof in proofs)
+    rows = [_proof_row([p for p in proofs if (p.artifact, p.runtime) == pair]) for pair in pairs]
+    columns = ("file", "runtime", "golden images", "apart from the float backbone, largest", "mean", "why")
+    title = "Each file's bundle, `run_on_device.py --golden` on both boards:"
+    return f"{title}\n\n{markdown_table(columns, rows, numbers=False)}"
+
+
+def _proof_row(proofs: Sequence[BundleProof]) -> tuple[str, ...]:
+    """One file on one runtime; both boards have to agree for one word."""
+    first = proofs[0]
+    status = ", ".join(dict.fromkeys(proof.status for proof in proofs))
+    figures = (
+        [value for proof in proofs if (value := getattr(proof, name)) is not None]
+        for name in ("max_abs", "row_mean")
     )
-
-
-def _counted(proofs: Sequence[BundleProof]) -> str:
-    """``8 of 8 passed (int8: at most 0.021 from the float backbone, 0.0045 on average)``."""
-    passed = sum(proof.status == "passed" for proof in proofs)
-    int8 = [proof for proof in proofs if proof.artifact.endswith("-int8.tflite")]
-    worst, mean = max(proof.max_abs for proof in int8), max(proof.row_mean for proof in int8)
-    far = f"int8: at most {worst:.2g} from the float backbone, {mean:.2g} on average"
-    return f"{passed} of {len(proofs)} passed on both boards ({far})"
+    apart = (f"{max(values):.2g}" if values else words.ABSENT for values in figures)
+    how = first.executed_on.partition("(CPU, ")[2].partition(",")[0]
+    return (first.artifact.removesuffix(".tflite"), first.runtime, status, *apart, first.reason or how)

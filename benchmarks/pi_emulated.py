@@ -7,13 +7,14 @@
     python benchmarks/pi_emulated.py s0-mobilenetv2 runs/pi --data PATH
 
 Writes RunRecords into ``benchmarks/records/pi/NAME``: every file with LiteRT on both boards, and the int8 file with
-tflite-runtime, LiteRT's predecessor, as well. Then a bundle of all files proves itself there, with both runtimes:
+tflite-runtime, LiteRT's predecessor, as well. Then a bundle of each file proves itself there, with both runtimes:
 ``NAME.bundle.json`` beside the folder. A run that was broken off goes on where it was. ``make docs`` brings all of it
 into the README; a name that stands there has to be one of ``NAMES``.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -23,9 +24,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import msgspec
 
 from benchmarks.costs import edgefer, now, run, write_json
 from benchmarks.emulated_results import NAMES, PI, BundleProof, BundleProofs
+from edgefer.emulation.guest import Guest
 
 TARGETS = ("raspberry-pi-4", "raspberry-pi-5")
 PRESENT, PREDECESSOR = "ai-edge-litert", "tflite-runtime"
@@ -70,29 +73,32 @@ def _bench(path: Path, target: str, data: str, rows: int | None, records: Path, 
 
 
 def _bundle(paths: Sequence[Path], targets: Sequence[str]) -> Iterator[BundleProof]:
-    """Let a bundle of all files prove itself on each board, with each of the two runtimes."""
+    """Let a bundle of each file prove itself on each board, with each of the two runtimes."""
     from edgefer.bench.target import load_target
     from edgefer.emulation.board import booted
     from edgefer.emulation.sites import SITES
 
     with tempfile.TemporaryDirectory() as scratch:
-        bundle = Path(scratch) / "bundle"
-        run(edgefer("bundle", *paths, "--out", bundle))
-        for target in targets:
-            for runtime in (PRESENT, PREDECESSOR):
-                with booted(load_target(target).emulation, SITES[runtime], processes=1) as board:
-                    # The bundle brings its own modules: the board has the runtime's packages only.
-                    bare = replace(board.guest, packages=board.guest.packages[-1:])
-                    command = bare.command(bundle / "run_on_device.py", "--golden", "--json")
-                    said = subprocess.run(command, env=bare.environment, capture_output=True, text=True)
-                if not said.stdout:
-                    raise click.ClickException(f"{target}, {runtime}: {said.stderr.strip()}")
-                yield from (_proof(target, each) for each in json.loads(said.stdout))
+        for path in paths:
+            run(edgefer("bundle", path, "--out", Path(scratch) / path.stem))
+        for target, runtime in itertools.product(targets, (PRESENT, PREDECESSOR)):
+            with booted(load_target(target).emulation, SITES[runtime], processes=1) as board:
+                # The bundle brings its own modules: the board has the runtime's packages only.
+                bare = replace(board.guest, packages=board.guest.packages[-1:])
+                for path in paths:
+                    yield _prove(bare, Path(scratch) / path.stem, BundleProof(target, path.name, runtime))
 
 
-def _proof(target: str, said: dict[str, object]) -> BundleProof:
-    kept = ("artifact", "executed_on", "status", "max_abs", "row_mean", "top1")
-    return BundleProof(board=target, **{key: said[key] for key in kept})
+def _prove(guest: Guest, bundle: Path, asked: BundleProof) -> BundleProof:
+    """What one bundle says of its golden images; a runtime that refuses the file is an answer as well."""
+    command = guest.command(bundle / "run_on_device.py", "--golden", "--json")
+    said = subprocess.run(command, env=guest.environment, capture_output=True, text=True)
+    if not said.stdout:
+        reason = said.stderr.strip().partition("\n")[0].replace(f"{bundle}/artifacts/", "")
+        return msgspec.structs.replace(asked, status="refused", reason=reason.removeprefix("error: "))
+    (found,) = json.loads(said.stdout)
+    kept = ("status", "reason", "executed_on", "max_abs", "row_mean", "top1")
+    return msgspec.structs.replace(asked, **{key: found[key] for key in kept})
 
 
 if __name__ == "__main__":

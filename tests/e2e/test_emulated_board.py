@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgefer.bench.record import RunRecord, load_record
+from edgefer.bench.target import load_target
+from edgefer.emulation.board import booted
+from edgefer.emulation.sites import SITES
 from tests.e2e.conftest import edgefer
 
 BOARDS = ("raspberry-pi-4", "raspberry-pi-5")
@@ -98,3 +104,17 @@ def test_another_run_counts_the_same(taken, artifacts, tmp_path):
 
 def without_data() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "EDGEFER_DATA"}
+
+
+@pytest.mark.usefixtures("emulator")
+def test_a_bundle_proves_itself_on_a_board_that_has_the_runtime_only(artifacts, tmp_path):
+    bundle = tmp_path / "bundle"
+    ran = edgefer("bundle", artifacts["tflite-int8"], "--out", bundle)
+    assert ran.code == 0, ran.err
+    with booted(load_target(BOARDS[0]).emulation, SITES["ai-edge-litert"], processes=1) as board:
+        bare = replace(board.guest, packages=board.guest.packages[-1:])
+        command = bare.command(bundle / "run_on_device.py", "--golden", "--json")
+        said = subprocess.run(command, env=bare.environment, capture_output=True, text=True, timeout=120)
+    (proof,) = json.loads(said.stdout)
+    assert proof["status"] == "passed", said.stderr
+    assert "XNNPACK" in proof["executed_on"]
