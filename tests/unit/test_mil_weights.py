@@ -1,9 +1,5 @@
 """Core ML's weight file and numbers narrower than a byte, against coremltools' own writer; float16 rounding."""
 
-import importlib.machinery
-import importlib.util
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,21 +21,12 @@ CONSTANTS = st.sampled_from(sorted(RANGES)).flatmap(
 )
 
 
-@cache
-def writer():
-    """coremltools' writer, a library of its own: importing all of coremltools takes seconds."""
-    (folder,) = importlib.util.find_spec("coremltools").submodule_search_locations
-    path = str(Path(folder) / "libmilstoragepython.so")
-    loader = importlib.machinery.ExtensionFileLoader("libmilstoragepython", path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("libmilstoragepython", loader))
-    loader.exec_module(module)
-    return module._BlobStorageWriter
-
-
 def write(path, constants):
     """Write (type name, values) pairs; returns the offset of each."""
+    from coremltools.libmilstoragepython import _BlobStorageWriter
+
     path.unlink(missing_ok=True)
-    file = writer()(str(path))
+    file = _BlobStorageWriter(str(path))
     return [
         getattr(file, f"write_{name}_data")(np.array(values, BY_NAME[name].numpy))
         for name, values in constants
