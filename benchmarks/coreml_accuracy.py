@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import numpy as np
 
 from benchmarks.coreml_results import FOLDER, Agreement, AgreementRecord
@@ -34,15 +35,16 @@ PASSED_OR_FAILED = (0, 3)
 @click.command()
 @click.argument("models", nargs=-1, required=True)
 @click.option("--data", envvar="EDGEFER_DATA", required=True, help="Folder with FER2013 and the FER+ votes.")
+@click.option("--formats", metavar="FORMAT[,FORMAT…]", default="", help="Only these; records of others stay.")
 @click.option("--remark", default="", help="What was not as it should be while this ran.")
-def main(models: tuple[str, ...], data: str, remark: str) -> None:
+def main(models: tuple[str, ...], data: str, formats: str, remark: str) -> None:
     """Score all Core ML formats of each of MODELS."""
     for name in models:
         with tempfile.TemporaryDirectory(prefix="edgefer-") as scratch:
-            _measure(name, data, remark, Path(scratch))
+            _measure(name, data, formats or _every_format(), remark, Path(scratch))
 
 
-def _measure(name: str, data: str, remark: str, scratch: Path) -> None:
+def _measure(name: str, data: str, formats: str, remark: str, scratch: Path) -> None:
     from edgefer.backbones.evaluation import probabilities
     from edgefer.backbones.storage import save_backbone
     from edgefer.bench.environment import environment
@@ -53,8 +55,8 @@ def _measure(name: str, data: str, remark: str, scratch: Path) -> None:
     spec = backbone.input
     test = load(data, LABELS, size=(spec.height, spec.width), channels=spec.pixel_channels).split("test")
     expected = probabilities(backbone, test.pixels)
-    paths = _convert(scratch, name, data)
-    agreements = [_agreement(path, test.pixels, expected) for path in paths]
+    paths = _convert(scratch, name, data, formats)
+    agreements = _kept(name, formats) + [_agreement(path, test.pixels, expected) for path in paths]
     write_json(
         FOLDER / name / "agreement.json",
         AgreementRecord(
@@ -70,12 +72,23 @@ def _measure(name: str, data: str, remark: str, scratch: Path) -> None:
     click.echo(f"{name}: {len(paths)} formats")
 
 
-def _convert(scratch: Path, name: str, data: str) -> list[Path]:
+def _every_format() -> str:
     from edgefer.registry import discover
 
-    formats = ",".join(
-        f.id for f in discover("edgefer.formats", "FORMATS").values() if f.container == "coreml"
-    )
+    formats = discover("edgefer.formats", "FORMATS").values()
+    return ",".join(each.id for each in formats if each.container == "coreml")
+
+
+def _kept(name: str, formats: str) -> list[Agreement]:
+    """What an earlier run found of the other formats."""
+    path = FOLDER / name / "agreement.json"
+    if not path.exists():
+        return []
+    found = msgspec.json.decode(path.read_bytes(), type=AgreementRecord).agreements
+    return [each for each in found if each.format not in formats.split(",")]
+
+
+def _convert(scratch: Path, name: str, data: str, formats: str) -> list[Path]:
     command = edgefer("convert", scratch / "model.keras", "--to", formats, "--name", name)
     options = ["--data", data, "--labels", LABELS, "--out", str(scratch / "artifacts"), "--json"]
     made = json.loads(run([*command, *options], PASSED_OR_FAILED).output)
@@ -109,12 +122,10 @@ def _agreement(path: Path, pixels: Pixels, expected: Floats) -> Agreement:
 
 
 def _bench(paths: list[Path], data: str, out: Path) -> None:
-    """Let new RunRecords take the place of the old ones."""
+    """Let new RunRecords take the place of the old ones of the same formats."""
     with tempfile.TemporaryDirectory(prefix="edgefer-") as runs:
         options = ("--target", "coreml", "--accuracy-only", "--data", data, "--labels", LABELS, "--out", runs)
         run(edgefer("bench", *paths, *options))
-        for old in out.glob("*.coreml.json"):
-            old.unlink()
         for file in sorted(Path(runs).glob("*.coreml.json")):
             shutil.copy(file, out / file.name)
 

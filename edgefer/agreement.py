@@ -35,12 +35,14 @@ TOLERANCES: dict[str, Tolerance] = {
     # near a decision may flip altogether, two or three of sixteen; the mean stays small.
     "int8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     "dynamic": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
+    # The same in Core ML's terms.
     "w8a8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     # 256, 64 or 16 weight values a layer.
     "pal8": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     "pal6": Tolerance(max_abs=1.0, row_mean=0.15, top1=0.8),
     "pal4": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
-    # 16 values for every eight channels.
+    # 16 values for eight channels; and 64 for what is left when the smallest weights are zero, which moved golden rows
+    # of a trained network by 0.08 on average, where rounding to 64 values alone moves them by 0.006.
     "pal4g": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
     "sparse-pal6": Tolerance(max_abs=1.0, row_mean=0.3, top1=0.6),
 }

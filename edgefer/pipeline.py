@@ -171,7 +171,7 @@ def _make(job: _Job, form: Format) -> Outcome:
             beside.write_text(form.guide(artifact), encoding="utf-8")
             replace(work / path.name, path)
             if beside.stat().st_size:
-                replace(beside, path.with_suffix(".README.md"))
+                replace(beside, path.with_name(f"{path.name}.README.md"))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error})",

@@ -163,7 +163,7 @@ def test_a_package_that_is_left_as_it_was_passes_under_the_new_contract(copy):
 
 def test_a_readme_with_the_contract_stands_beside_every_package(artifacts):
     for form, path in artifacts.items():
-        beside = path.with_suffix(".README.md")
+        beside = path.with_name(f"{path.name}.README.md")
         assert beside.exists() == form.startswith("coreml")
         if beside.exists():
             text = beside.read_text()
@@ -176,7 +176,7 @@ def test_inspect_prints_swift_of_core_ml_files_only(artifacts):
     path = artifacts["coreml-fp16"]
     printed = edgefer("inspect", path, "--swift")
     assert printed.code == 0
-    assert printed.out in path.with_suffix(".README.md").read_text()
+    assert printed.out in path.with_name(f"{path.name}.README.md").read_text()
     other = edgefer("inspect", artifacts["onnx-fp32"], "--swift")
     assert other.code == 2
     assert ".mlpackage" in other.error_line

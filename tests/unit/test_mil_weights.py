@@ -1,6 +1,5 @@
 """Core ML's weight file and numbers narrower than a byte, against coremltools' own writer; float16 rounding."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,8 +45,10 @@ def test_every_constant_that_coremltools_writes_is_read_back(constants, tmp_path
 
 
 def test_floats_keep_their_bits(tmp_path):
+    from coremltools.libmilstoragepython import _BlobStorageWriter
+
     path, values = tmp_path / "weight.bin", np.float32([0.1, -3e38, 1e-40])
-    file = writer()(str(path))
+    file = _BlobStorageWriter(str(path))
     single = file.write_float_data(values)
     half = file.write_fp16_data(values[:1].astype(np.float16).view(np.uint16))
     del file
