@@ -14,6 +14,7 @@ from edgefer.report.tables import artifact_table
 from edgefer.spec import Frozen
 
 FOLDER = RECORDS / "coreml"
+NETWORKS = RECORDS / "coreml-networks.json"
 
 
 class Agreement(Frozen, frozen=True):
@@ -40,6 +41,45 @@ class AgreementRecord(Frozen, frozen=True):
     rows: int
     agreements: tuple[Agreement, ...]
     remark: str = ""
+
+
+class NetworkAgreement(Frozen, frozen=True):
+    """One untrained network's file against Keras on its golden rows."""
+
+    network: str
+    parameters: int
+    format: str
+    executed_on: str
+    status: str
+    max_abs: float
+    top1_agreement: float
+
+
+class NetworksRecord(Frozen, frozen=True):
+    """All networks of ``coreml_networks.py``. Schema history: 1 - first version."""
+
+    schema: int
+    started: str
+    agreements: tuple[NetworkAgreement, ...]
+
+
+def networks(path: Path = NETWORKS) -> str:
+    """One row a network: how far its saved packages are from Keras."""
+    if not path.exists():
+        return NOT_YET
+    found = msgspec.json.decode(path.read_bytes(), type=NetworksRecord).agreements
+    pairs = {(one.network, one.format): one for one in found}
+    columns = ("network", "parameters", "float32: largest error", "top-1", "float16: largest error", "top-1")
+    rows = [
+        (name, f"{pairs[name, 'coreml-fp32'].parameters:,}", *_close(pairs[name, "coreml-fp32"]),
+         *_close(pairs[name, "coreml-fp16"]))
+        for name in dict.fromkeys(one.network for one in found)
+    ]  # fmt: skip
+    return markdown_table(columns, rows)
+
+
+def _close(found: NetworkAgreement) -> tuple[str, str]:
+    return f"{found.max_abs:.1e}", f"{found.top1_agreement:.0%}"
 
 
 def coreml(folder: Path = FOLDER) -> str:

@@ -19,7 +19,7 @@ import msgspec
 from click.testing import CliRunner
 
 from benchmarks.compression import tables
-from benchmarks.coreml_results import coreml
+from benchmarks.coreml_results import coreml, networks
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
 from benchmarks.results import NOT_YET, costs, markdown_table, results
@@ -134,6 +134,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-s0-mobilenetv2": partial(results, "s0-mobilenetv2"),
     "results-pi-emulated": emulated,
     "results-coreml": coreml,
+    "coreml-networks": networks,
     "costs": costs,
     "targets": _targets,
     "recipes": _recipes,
