@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.costs import RECORDS, Cost, CostRecord
+from benchmarks.seeds.epoch_cost import EpochCostRecord
 from edgefer.bench.record import Accuracy
 from edgefer.report import words
 from edgefer.report.collect import Group, Run, collect
@@ -165,7 +166,40 @@ def _verdict(group: Group) -> str:
 def costs(records: Path = RECORDS) -> str:
     """What converting costs, and how long a user waits."""
     titles = {"conversion-cost": "Converting", "responsiveness": "Waiting"}
-    return "\n\n".join(f"**{title}.** {_costs(records / f'{name}.json')}" for name, title in titles.items())
+    parts = [f"**{title}.** {_costs(records / f'{name}.json')}" for name, title in titles.items()]
+    return "\n\n".join([*parts, f"**Training.** {_epochs(records / 'epoch-cost.json')}"])
+
+
+def _epochs(path: Path) -> str:
+    """Step times and peak memory measured, epochs computed from them."""
+    if not path.exists():
+        return NOT_YET
+    record = _read(path, EpochCostRecord)
+    columns = (
+        "recipe",
+        "input",
+        "batch",
+        "parameters",
+        "MACs, M",
+        "step, ms",
+        "epoch, s (computed)",
+        "peak memory, MB",
+    )
+    rows = [
+        (
+            f"`{one.recipe}`",
+            one.input,
+            str(one.batch_size),
+            f"{one.parameters:,}",
+            f"{one.macs / 1e6:,.1f}",
+            f"{1000 * median(one.step_seconds):,.0f}",
+            f"{one.epoch_seconds:,.0f}",
+            words.megabytes(one.peak_bytes),
+        )
+        for one in record.costs
+    ]
+    head = f"{machine(record.environment)}; {record.started[:10]}."
+    return f"{head}\n\n{markdown_table(columns, rows)}"
 
 
 def _costs(path: Path) -> str:
