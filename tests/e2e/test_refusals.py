@@ -201,4 +201,5 @@ def test_an_interrupt_leaves_nothing(model, tmp_path):
 
     for path in out.iterdir():
         assert not path.name.startswith("."), "half-written"
-        open_artifact(path)
+        if not path.name.endswith(".README.md"):
+            open_artifact(path)
