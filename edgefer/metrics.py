@@ -174,3 +174,13 @@ def calibration_error(
     number = np.searchsorted(inner_edges, confidence, side="left")
     gaps = np.bincount(number, weights=right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def divergence(exact: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    """Mean Kullback-Leibler divergence in nats of probabilities ``other`` (N, classes) from ``exact``.
+
+    An int8 softmax has no probabilities below 1/256; smaller ones count as half of that on both sides.
+    """
+    p, q = (np.maximum(np.asarray(v, np.float64), 1 / 512) for v in (exact, other))
+    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
+    return float(np.mean(np.sum(p * np.log(p / q), axis=1)))

@@ -20,6 +20,7 @@ from edgefer.artifact import (
 )
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.merging import converted_cost
+from edgefer.calibrating import METHODS, Judge, Wanted, judge_of
 from edgefer.contract import Golden
 from edgefer.datasets.base import Dataset
 from edgefer.embedding import payload_sha256
@@ -27,7 +28,6 @@ from edgefer.errors import EdgeferError, InputError, MissingExtraError, Verifica
 from edgefer.evidence import golden_of, measure_baseline
 from edgefer.files import replace, workspace
 from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype
-from edgefer.formats.calibration import Method
 from edgefer.formats.export import check_export, export_backbone
 from edgefer.formats.keeping import float_layers
 from edgefer.metrics import rows_sha256
@@ -57,15 +57,15 @@ _TOOLS = (
 class Options:
     """How to convert. ``calibration`` rows are drawn from the training split with ``seed``.
 
-    ``method`` sets activation ranges of int8 formats; ``keep_float`` are patterns of layer names that int8 formats
-    leave in float.
+    ``method`` sets activation ranges of int8 formats, "best" being the one whose file is closest to the backbone on
+    validation rows; ``keep_float`` are patterns of layer names that int8 formats leave in float.
     """
 
     mode: IOMode = "raw"
     io_dtype: IODtype = "uint8"
     calibration: int = 200
     seed: int = 0
-    method: Method = "minmax"
+    method: Wanted = "minmax"
     keep_float: tuple[str, ...] = ()
 
 
@@ -117,10 +117,12 @@ def convert(
     golden images (``dataset`` itself, or the synthetic faces where there is none).
 
     Raises:
-        InputError: no data where a format needs calibration; a wrong input range.
+        InputError: no data where a format needs calibration; no validation rows to choose a calibration method by; a
+            wrong input range.
         ConversionError: the export does not do what the backbone does.
     """
     calibration = _calibration(backbone, formats, dataset, options)
+    judge = judge_of(backbone, dataset, options.seed) if dataset and options.method == "best" else None
     steps = len(formats) + 2
     advance(0, steps, "float baseline")
     baseline = measure_baseline(backbone, dataset) if dataset else None
@@ -131,7 +133,7 @@ def convert(
         advance(1, steps, "export")
         export = export_backbone(backbone, options.mode, Path(scratch))
         check_export(export, golden.inputs, golden.outputs)
-        job = _Job(backbone, export, calibration, golden, info, baseline, cost, options, out)
+        job = _Job(backbone, export, calibration, judge, golden, info, baseline, cost, options, out)
         for number, form in enumerate(formats):
             advance(2 + number, steps, form.id)
             outcomes.append(_make(job, form))
@@ -146,6 +148,7 @@ class _Job:
     backbone: Backbone
     export: Export
     calibration: Calibration | None
+    judge: Judge | None
     golden: Golden
     info: GoldenInfo
     baseline: Baseline | None
@@ -160,12 +163,8 @@ def _make(job: _Job, form: Format) -> Outcome:
     path = job.out / f"{job.backbone.name}-{form.precision}{form.suffix}"
     verification: Verification | None = None
     try:
-        converted = form.export(
-            job.export, job.calibration if form.needs_calibration else None, job.options.io_dtype
-        )
-        manifest = _manifest(job, form, converted, time.perf_counter() - began)
         with workspace(path) as work:
-            artifact = write_artifact(work / path.name, converted.payload, manifest, job.golden)
+            artifact = _written(job, form, work / path.name)
             verification = _proof(artifact)
             beside = work / "README.md"
             beside.write_text(form.guide(artifact), encoding="utf-8")
@@ -182,6 +181,28 @@ def _make(job: _Job, form: Format) -> Outcome:
     return Outcome(form.id, path, artifact.bytes, time.perf_counter() - began, verification)
 
 
+def _written(job: _Job, form: Format, path: Path) -> Artifact:
+    """Convert and embed; with a judge, by every calibration method, and the closest file is the one."""
+    calibration = job.calibration if form.needs_calibration else None
+    if calibration is None or job.judge is None:
+        return _exported(job, form, calibration, path)
+    errors = {}
+    for method in METHODS:
+        (folder := path.with_name(method)).mkdir()
+        made = _exported(job, form, calibration.by(method), folder / path.name)
+        errors[method] = round(job.judge.error(made), 6)
+    closest = min(METHODS, key=errors.__getitem__)
+    told = {"chosen_on": f"{len(job.judge.pixels)} validation rows", "divergence_nats": errors}
+    return _exported(job, form, calibration.by(closest, told), path)
+
+
+def _exported(job: _Job, form: Format, calibration: Calibration | None, path: Path) -> Artifact:
+    began = time.perf_counter()
+    converted = form.export(job.export, calibration, job.options.io_dtype)
+    manifest = _manifest(job, form, converted, calibration, time.perf_counter() - began)
+    return write_artifact(path, converted.payload, manifest, job.golden)
+
+
 def _proof(artifact: Artifact) -> Verification:
     """Verify a new file. One that computes something else is not kept; one that lacks proof is, and is said to."""
     verification = verify_artifact(artifact)
@@ -195,12 +216,14 @@ def _proof(artifact: Artifact) -> Verification:
     return verification
 
 
-def _manifest(job: _Job, form: Format, converted: Converted, seconds: float) -> Manifest:
+def _manifest(
+    job: _Job, form: Format, converted: Converted, calibration: Calibration | None, seconds: float
+) -> Manifest:
     config = {
         "format": form.id,
         "input": job.export.mode,
         "folded": job.export.folded,
-        "calibration": dict(job.calibration.config) if form.needs_calibration and job.calibration else None,
+        "calibration": dict(calibration.config) if calibration else None,
         **converted.config,
     }
     return Manifest(
@@ -237,10 +260,11 @@ def _calibration(
         "seed": options.seed,
         "sampling": "class-balanced, training split",
         "sha256": rows_sha256(pixels, train.labels[rows]),
-        "method": options.method,
     }
     keep = _kept_float(backbone, options.keep_float)
-    return Calibration(pixels, config | ({"keep_float": list(keep)} if keep else {}), options.method, keep)
+    config |= {"keep_float": list(keep)} if keep else {}
+    plain = Calibration(pixels, config, keep_float=keep)
+    return plain if options.method == "best" else plain.by(options.method)
 
 
 def _kept_float(backbone: Backbone, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.compression.base import Result, Workshop
 from edgefer.compression.fake_quant import simulate
-from edgefer.compression.sensitivity import divergence
+from edgefer.metrics import divergence
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.sampling import balanced_rows
 

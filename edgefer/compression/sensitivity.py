@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.compression.fake_quant import Simulation
-from edgefer.metrics import score
+from edgefer.metrics import divergence, score
 from edgefer.preprocessing import Floats
 from edgefer.spec import Frozen, LabelSet
 
@@ -54,16 +54,6 @@ def ranked(
     simulation.switch(())
     step(len(trials), len(trials), "done")
     return [found[0], *sorted(found[1:], key=lambda one: -one.error)]
-
-
-def divergence(exact: Floats, other: Floats) -> float:
-    """Mean Kullback-Leibler divergence in nats of probabilities ``other`` (N, classes) from ``exact``.
-
-    An int8 softmax has no probabilities below 1/256; smaller ones count as half of that on both sides.
-    """
-    p, q = (np.maximum(np.asarray(v, np.float64), 1 / 512) for v in (exact, other))
-    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
-    return float(np.mean(np.sum(p * np.log(p / q), axis=1)))
 
 
 def _weights(simulation: Simulation, names: tuple[str, ...]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -67,6 +67,10 @@ class Calibration:
     config: Mapping[str, Any]
     method: Method = "minmax"
     keep_float: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def by(self, method: Method, told: Mapping[str, Any] = MappingProxyType({})) -> Calibration:
+        """The same images under another rule; ``told`` is how that came about, for the lineage."""
+        return replace(self, method=method, config={**self.config, "method": method, **told})
 
     @property
     def plain(self) -> bool:

@@ -289,11 +289,10 @@ def test_scratch_is_where_intermediate_files_go(export, tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_method_and_float_layers_stand_in_the_artifact(network, tmp_path: Path):
-    from edgefer.artifact import open_artifact
+def small_backbone(network):
+    """A network of random weights whose answers to the synthetic faces differ, and these."""
     from edgefer.backbones.base import Backbone
     from edgefer.datasets.loading import load
-    from edgefer.pipeline import Options, choose_formats, convert
     from edgefer.preprocessing import to_floats
     from edgefer.spec import InputSpec
     from tests.networks import spread
@@ -303,7 +302,14 @@ def test_method_and_float_layers_stand_in_the_artifact(network, tmp_path: Path):
     body = keras.Model(network.inputs[0], network.layers[-2].output)
     head = keras.layers.Dense(len(dataset.labels), activation="softmax")(body.output)
     model = spread(keras.Model(body.inputs[0], head), to_floats(dataset.split("train").pixels[:64], spec))
-    backbone = Backbone(model, spec, dataset.labels, (), "small", "")
+    return Backbone(model, spec, dataset.labels, (), "small", ""), dataset
+
+
+def test_method_and_float_layers_stand_in_the_artifact(network, tmp_path: Path):
+    from edgefer.artifact import open_artifact
+    from edgefer.pipeline import Options, choose_formats, convert
+
+    backbone, dataset = small_backbone(network)
     options = Options(calibration=20, method="mse", keep_float=("poi*",))
     formats = choose_formats("tflite-int8,onnx-int8")
     outcomes = convert(backbone, formats, dataset, dataset, tmp_path, options, lambda *_: None)
@@ -311,3 +317,42 @@ def test_method_and_float_layers_stand_in_the_artifact(network, tmp_path: Path):
     for outcome in outcomes:
         calibration = open_artifact(outcome.path).manifest.lineage[-1].config["calibration"]
         assert (calibration["method"], calibration["keep_float"]) == ("mse", ["poi*"])
+
+
+def test_the_best_method_is_the_one_whose_file_is_closest_on_validation_rows(network, tmp_path: Path):
+    from edgefer.artifact import open_artifact
+    from edgefer.calibrating import judge_of
+    from edgefer.pipeline import Options, choose_formats, convert
+
+    backbone, dataset = small_backbone(network)
+    judge = judge_of(backbone, dataset, 0)
+
+    def made(method: str) -> tuple[dict, float]:
+        options = Options(calibration=20, method=method)
+        out = tmp_path / method
+        (one,) = convert(
+            backbone, choose_formats("tflite-int8"), dataset, dataset, out, options, lambda *_: None
+        )
+        artifact = open_artifact(one.path)
+        return artifact.manifest.lineage[-1].config["calibration"], judge.error(artifact)
+
+    calibration, error = made("best")
+    tried = {method: made(method)[1] for method in ("minmax", "percentile", "mse", "entropy")}
+    assert error == min(tried.values()) < max(tried.values())
+    assert calibration["method"] == min(tried, key=tried.get)
+    assert calibration["divergence_nats"] == pytest.approx(tried, abs=1e-6)
+    assert not [
+        path for path in (tmp_path / "best").iterdir() if path.is_dir()
+    ]  # no candidate is left behind
+
+
+def test_without_validation_rows_no_best_method_is_chosen(network):
+    from dataclasses import replace
+
+    from edgefer.calibrating import judge_of
+    from edgefer.errors import InputError
+
+    backbone, dataset = small_backbone(network)
+    bare = replace(dataset, splits={"train": dataset.split("train")})
+    with pytest.raises(InputError, match="no validation rows"):
+        judge_of(backbone, bare, 0)

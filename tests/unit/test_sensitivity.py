@@ -12,7 +12,7 @@ keras = pytest.importorskip("keras")
 
 
 def test_divergence_is_zero_for_equal_answers_and_grows_with_distance():
-    from edgefer.compression.sensitivity import divergence
+    from edgefer.metrics import divergence
 
     exact = np.float32([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
     assert divergence(exact, exact) == 0
