@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -78,11 +79,9 @@ def signed_rank_interval(
 @functools.cache
 def _critical(count: int, tail: float) -> int | None:
     """How many of the sorted means lie outside on each side: the rank sums that together have at most ``tail``."""
-    from scipy.stats import norm
-
     if count > 50:  # the normal approximation, Hollander and Wolfe's large-sample form
         spread = np.sqrt(count * (count + 1) * (2 * count + 1) / 24)
-        return int(count * (count + 1) / 4 + norm.ppf(tail) * spread)
+        return int(count * (count + 1) / 4 + NormalDist().inv_cdf(tail) * spread)
     ways: Any = np.ones(1)
     for rank in range(1, count + 1):
         ways = np.convolve(ways, np.r_[1, np.zeros(rank - 1), 1])

@@ -16,6 +16,8 @@ Stopping Criterion"; LoadGen, early_stopping.cc.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 
 from edgefer.bench.record import BatchTiming
@@ -53,6 +55,7 @@ def percentile_bound(samples: Sequence[float], percentile: float) -> float | Non
     return sorted(samples)[-most] if most else None
 
 
+@functools.cache
 def queries_needed(percentile: float) -> int:
     """The fewest samples that give an estimate."""
     count = 1
@@ -63,10 +66,13 @@ def queries_needed(percentile: float) -> int:
 
 def _exceeding(count: int, percentile: float) -> int:
     """The largest t for which t or fewer of ``count`` samples above the percentile are too rare to be chance."""
-    from scipy.stats import binom
-
-    # binom.ppf gives the first t that is not rare.
-    return max(int(binom.ppf(1 - CONFIDENCE, count, 1 - percentile)) - 1, 0)
+    chance, above = 0.0, 1 - percentile
+    for t in range(count + 1):
+        ways = math.lgamma(count + 1) - math.lgamma(t + 1) - math.lgamma(count - t + 1)
+        chance += math.exp(ways + t * math.log(above) + (count - t) * math.log(percentile))
+        if chance > 1 - CONFIDENCE:
+            return max(t - 1, 0)
+    return 0
 
 
 def _stream(name: str, timings: Sequence[BatchTiming], batch: int, percentile: float) -> Scenario:
