@@ -23,7 +23,8 @@ import msgspec
 from benchmarks.costs import RECORDS, edgefer, now, run, write_json
 from benchmarks.results import NOT_YET, machine, markdown_table
 from benchmarks.slower import shipped, slower
-from edgefer.bench.comparing import Compared, compare_batch
+from edgefer.bench.comparing import LEVEL, Compared, compare_batch, round_logs
+from edgefer.bench.intervals import signed_rank_interval
 from edgefer.bench.record import RunRecord, load_record
 from edgefer.spec import Frozen
 
@@ -43,7 +44,8 @@ class TrustRecord(Frozen, frozen=True):
     """All of it on one machine.
 
     ``medians_ms`` are of the five runs in a row; ``apart`` compares records of neighbouring runs of ``equal``, and
-    ``apart_slower`` those of neighbouring runs of ``slower``; ``truth`` is the long run.
+    ``apart_slower`` those of neighbouring runs of ``slower``; ``truth`` is the long run. ``rounds_alone`` is how many
+    of ``equal`` would be called different by the noise of their rounds alone, without the term for placement.
 
     Schema history: 1 - first version.
     """
@@ -57,6 +59,7 @@ class TrustRecord(Frozen, frozen=True):
     slower: tuple[Pair, ...]
     apart_slower: tuple[Pair, ...]
     truth: Compared
+    rounds_alone: int
     runs: int
     invalid: int
 
@@ -92,6 +95,7 @@ def main(name: str, data: str, work: Path | None, equal: int, slowed: int) -> No
         slower=tuple(itertools.starmap(_pair, twins)),
         apart_slower=tuple(_pair(one[0], two[1]) for one, two in itertools.pairwise(twins)),
         truth=compare_batch(long[:1], long[1:], BATCH),
+        rounds_alone=sum(_rounds_differ(*pair) for pair in pairs),
         runs=len(every),
         invalid=sum(bool(each.invalid) for each in every),
     )
@@ -129,6 +133,12 @@ def _pair(a: RunRecord, b: RunRecord) -> Pair:
     return Pair(found=compare_batch([a], [b], BATCH), others=max(shares, default=None))
 
 
+def _rounds_differ(a: RunRecord, b: RunRecord) -> bool:
+    """Whether the interval of the rounds excludes that the two are equal."""
+    found = signed_rank_interval(round_logs(a.timings[0], b.timings[0]), LEVEL)
+    return found is not None and not found[1] <= 0 <= found[2]
+
+
 COLUMNS = (
     "machine",
     "used by others, median",
@@ -136,6 +146,7 @@ COLUMNS = (
     "five medians, ms",
     "their spread",
     "equal, one run: called different",
+    "the same by the rounds' noise alone",
     "equal, different runs: called different",
     "slower twin, 20 s",
     "found, one run",
@@ -165,6 +176,7 @@ def _row(name: str, record: TrustRecord) -> tuple[str, ...]:
         ", ".join(f"{value:.4f}" for value in medians),
         f"{max(medians) / min(medians) - 1:.1%}",
         _count(record.equal, {"faster", "slower"}),
+        f"{record.rounds_alone} of {len(record.equal)}",
         _count(record.apart, {"faster", "slower"}),
         f"{truth.ratio:.4f}"
         + (f" ({truth.low:.4f} to {truth.high:.4f})" if truth.low and truth.high else ""),

@@ -101,9 +101,9 @@ Interval = tuple[float, float] | None
 
 def _paired(pairs: Sequence[tuple[BatchTiming, BatchTiming]]) -> tuple[Interval, float, str]:
     """Interval of the log ratio, the ratio, and what was compared: rounds of one or more runs."""
-    logs = [_round_logs(first, second) for first, second in pairs]
+    logs = [round_logs(first, second) for first, second in pairs]
     rounds = sum(map(len, logs))
-    basis = f"{rounds} rounds of {_runs(len(pairs), 'run')}"
+    basis = f"{rounds} rounds of {len(pairs)} run{'s' * (len(pairs) != 1)}"
     found = [signed_rank_interval(each, LEVEL) for each in logs]
     known = [each for each in found if each is not None]
     if len(known) < len(found):
@@ -120,7 +120,7 @@ def _apart(a: Sequence[BatchTiming], b: Sequence[BatchTiming]) -> tuple[Interval
     """The same for records that share no run."""
     (first, first_variance), (second, second_variance) = _side(a), _side(b)
     middle, half = second - first, _z() * math.sqrt(first_variance + second_variance)
-    basis = f"medians of {_runs(len(a), 'run')} of A and {_runs(len(b), 'run')} of B at other times"
+    basis = f"different runs ({len(a)} of A, {len(b)} of B)"
     return (middle - half, middle + half), math.exp(middle), basis
 
 
@@ -131,7 +131,7 @@ def _side(timings: Sequence[BatchTiming]) -> tuple[float, float]:
     return statistics.median(logs), within + max(RUN_TO_RUN, _deviation(logs)) ** 2
 
 
-def _round_logs(a: BatchTiming, b: BatchTiming) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def round_logs(a: BatchTiming, b: BatchTiming) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Log ratio of the medians of each round that both took part in."""
     pairs = zip(blocks_of(a), blocks_of(b), strict=False)
     return np.array([math.log(float(np.median(theirs)) / float(np.median(mine))) for mine, theirs in pairs])
@@ -154,7 +154,3 @@ def _deviation(values: Sequence[float]) -> float:
 def _z() -> float:
     """How many standard deviations a normal interval of ``LEVEL`` reaches."""
     return statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
-
-
-def _runs(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
