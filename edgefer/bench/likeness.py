@@ -9,7 +9,7 @@ from edgefer.bench.record import RunRecord
 from edgefer.spec import Frozen
 
 ENVIRONMENT = (
-    "cpu", "board", "flags", "logical_cores", "usable_cores", "governor", "os", "machine", "python", "threads",
+    "cpu", "board", "flags", "logical_cores", "usable_cores", "governor", "power", "os", "machine", "python", "threads",
 )  # fmt: skip
 """Not among them: what changes from minute to minute and stands in receipts, and versions of what did not run."""
 
@@ -26,13 +26,13 @@ class Difference(Frozen, frozen=True):
 
 
 def differences(a: RunRecord, b: RunRecord) -> list[Difference]:
-    """Every field in which the circumstances of two records differ.
+    """Every field in which the circumstances of two records differ, of those that both records have.
 
     What they were executed on, which holds the runtime's version and kernels, is compared within a container only: a
     TFLite file beside an ONNX file is a comparison of runtimes, and meant to be.
     """
     fields = dict(_circumstances(a))
-    pairs = ((name, fields.get(name), value) for name, value in _circumstances(b))
+    pairs = ((name, fields[name], value) for name, value in _circumstances(b) if name in fields)
     found = [
         Difference(field=name, a=_text(mine), b=_text(theirs))
         for name, mine, theirs in pairs
@@ -46,7 +46,8 @@ def differences(a: RunRecord, b: RunRecord) -> list[Difference]:
 def _circumstances(record: RunRecord) -> Iterator[tuple[str, Any]]:
     yield "target", record.target
     for name in ENVIRONMENT:
-        yield name, record.environment.get(name)
+        if name in record.environment:
+            yield name, record.environment[name]
     yield "edgefer", record.environment.get("packages", {}).get("edgefer")
 
 

@@ -143,7 +143,7 @@ def test_json(compare):
     assert found["differences"] == found["invalid"] == []
 
 
-AROUND = record("tflite-int8").environment
+AROUND = record("tflite-int8").environment | {"power": "mains"}
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,14 @@ AROUND = record("tflite-int8").environment
     [
         ({"environment": AROUND | {"governor": "powersave"}}, "governor (performance and powersave)"),
         ({"environment": AROUND | {"threads": 4}}, "threads (2 and 4)"),
+        ({"environment": AROUND | {"power": "battery"}}, "power (mains and battery)"),
         ({"environment": AROUND | {"cpu": "Other CPU"}}, "cpu"),
         ({"target": "raspberry-pi-4"}, "target (cpu and raspberry-pi-4)"),
         ({"executed_on": "LiteRT 2.3.0, builtin kernels"}, "executed on (LiteRT 2.3.0, XNNPACK and"),
     ],
 )
 def test_unlike_circumstances_are_refused_and_named_unless_across(compare, changes, named):
-    a, b = measured(1), measured(2, **changes)
+    a, b = measured(1, environment=AROUND), measured(2, **changes)
     code, out, err = compare(a, b)
     assert (code, out) == (2, "")
     assert named in err
