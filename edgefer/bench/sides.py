@@ -44,6 +44,9 @@ def read_side(name: str) -> Side:
             f"{name}: holds records of {len(kinds)} artifacts",
             hint="name one artifact's with a pattern in quotes, 'runs/*/model-int8.*.json'",
         )
+    runs = [record.run for record in records if record.run]
+    if len(set(runs)) < len(runs):
+        raise InputError(f"{name}: holds two records of one run", hint="name the copies of a file apart")
     return Side(name, records, tuple(files))
 
 

@@ -191,6 +191,7 @@ def test_invalid_records_are_refused_unless_told(compare):
         (measured(2, batch=8), "no batch size is common to all records: A has 1, B has 8"),
         ([measured(2), record("onnx-int8")], "holds records of 2 artifacts"),
         (record("tflite-int8", timings=()), "holds no times (accuracy only)"),
+        ([measured(2, run="r"), measured(3, run="r")], "holds two records of one run"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_whatever_is_told(compare, b, line):
