@@ -56,8 +56,9 @@ def records(
                 target=target,
                 executed_on=said["executed_on"],
                 started=result["started"],
-                run=result["run"],
-                environment=result["environment"] | said["counter"],
+                # A bundle's agent may be older than this edgefer.
+                run=result.get("run", ""),
+                environment=result["environment"] | said.get("counter", {}),
                 timings=_timings(said),
                 cold_start=_cold_start(said),
                 peak_memory_bytes=said["cold"]["peak_memory_bytes"] if said["cold"] else None,
