@@ -25,8 +25,8 @@ def command(a: str, b: str, across: bool, invalid: bool, as_json: bool) -> None:
     """Say whether B is faster or slower than A, or neither, with the ratio of their times.
 
     A and B are RunRecord files of 'edgefer bench', or, for several runs of one artifact, a folder or a pattern in
-    quotes. Bench both in one call: records of one run are compared round by round, and find differences of 2 %.
-    Between runs at different times the machine itself changes, and about 10 % can be told.
+    quotes. Bench both in one call: records of one run are compared round by round, and on a quiet machine 2 % can be
+    told. Between runs at different times the machine itself changes, and about 10 % can be told.
     """
     from edgefer.bench.comparing import common_batches, compare_batch
     from edgefer.bench.sides import read_side, refuse
