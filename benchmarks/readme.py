@@ -25,6 +25,7 @@ from benchmarks.emulated_results import emulated
 from benchmarks.results import NOT_YET, costs, markdown_table, results
 from benchmarks.seeds.collect import collect, packed
 from benchmarks.seeds.pair import PAIRS, Pair
+from benchmarks.trust import table as trust
 from edgefer.bench.target import targets
 from edgefer.cli.main import cli
 from edgefer.recipe import EnsembleRecipe, Recipe
@@ -137,6 +138,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "coreml-networks": networks,
     "costs": costs,
     "targets": _targets,
+    "trust": trust,
     "recipes": _recipes,
     "pairs": _pairs,
     "help": _help,

@@ -16,6 +16,7 @@ from edgefer.bench.throttling import pace
 
 CPUINFO = Path("/proc/cpuinfo")
 CPUS = Path("/sys/devices/system/cpu")
+SUPPLIES = Path("/sys/class/power_supply")
 # Those that decide which kernels XNNPACK and MLAS choose.
 FLAGS = (
     "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16",
@@ -26,7 +27,8 @@ FLAGS = (
 def environment(threads: int) -> dict[str, Any]:
     """Processor, memory, system, versions and the threads used; without the host's name.
 
-    What the machine does not tell (``frequency_mhz``, ``governor``, ``temperature_c``, ``throttled``) is None.
+    What the machine does not tell (``frequency_mhz``, ``power``, ``governor``, ``temperature_c``, ``throttled``) is
+    None.
     """
     return {
         "cpu": cpu_model(),
@@ -42,6 +44,7 @@ def environment(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "threads": threads,
+        "power": power_source(),
         **pace(),
     }
 
@@ -51,6 +54,27 @@ def load_average() -> list[float]:
     if not hasattr(os, "getloadavg"):
         return []
     return [round(value, 2) for value in os.getloadavg()]
+
+
+def power_source() -> str | None:
+    """``mains`` or ``battery``, on which machines keep other clocks; None where the system does not tell.
+
+    Batteries of devices, of a mouse say, do not count.
+    """
+    if platform.system() == "Darwin":
+        said = subprocess.run(["pmset", "-g", "batt"], capture_output=True, text=True).stdout
+        return ("battery" if "Battery Power" in said else "mains") if said else None
+    supplies = [supply for supply in SUPPLIES.glob("*") if _told(supply / "scope") != "Device"]
+    if any(_told(supply / "status") == "Discharging" for supply in supplies):
+        return "battery"
+    return "mains" if any(_told(supply / "online") == "1" for supply in supplies) else None
+
+
+def _told(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def usable_cores() -> int:

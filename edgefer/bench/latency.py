@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from edgefer.bench.measure import Plan, Samples, measure
+from edgefer.bench.metering import Consumption, consumption, find_meter
+from edgefer.bench.receipts import Receipt, Watch
 from edgefer.contract import Loadable
 from edgefer.errors import EdgeferError
 from edgefer.preprocessing import Pixels
@@ -29,19 +32,55 @@ class Loaded(Protocol):
 
 
 Each = TypeVar("Each", bound=Loaded)
+ON_CARD = ("CUDA", "TensorRT", "Tensorrt")
+
+
+@dataclass(frozen=True)
+class Timed(Samples):
+    """The samples of one artifact, the machine's receipt for them, and energy where there is a counter."""
+
+    receipt: Receipt | None = None
+    energy: Consumption | None = None
 
 
 def latency(
     runs: Iterable[Each], batch: int, plan: Plan, advance: Callable[[float], None]
-) -> list[tuple[Each, Samples]]:
+) -> list[tuple[Each, Timed]]:
     """Time all that take this batch size, interleaved; the others get a note.
 
     Raises:
         EdgeferError: one of them fails at this batch size.
     """
     ready = [(each, _ready(each, batch)) for each in runs if _takes(each, batch)]
+    watch = Watch()
     samples = measure({number: run for number, (_, run) in enumerate(ready)}, plan, advance=advance)
-    return [(each, samples[number]) for number, (each, _) in enumerate(ready)]
+    receipt = watch.receipt()
+    energy = _energy(ready)
+    return [
+        (each, Timed(**vars(samples[number]), receipt=receipt, energy=energy.get(number)))
+        for number, (each, _) in enumerate(ready)
+    ]
+
+
+def energy_counter(executed_on: str) -> str:
+    """Which counter tells the energy of what runs there, or why none does."""
+    meter, reason = find_meter(gpu=_on_card(executed_on))
+    return meter.name if meter else reason
+
+
+def _energy(ready: list[tuple[Each, Callable[[], object]]]) -> dict[int, Consumption]:
+    """Energy of those whose device has a counter, the ones on a card apart from the others."""
+    found: dict[int, Consumption] = {}
+    for gpu in (False, True):
+        there = {n: run for n, (each, run) in enumerate(ready) if _on_card(each.session.executed_on) == gpu}
+        meter, _ = find_meter(gpu=gpu) if there else (None, "")
+        if meter:
+            found |= consumption(there, meter)
+    return found
+
+
+def _on_card(executed_on: str) -> bool:
+    return any(name in executed_on for name in ON_CARD)
 
 
 def _takes(each: Loaded, batch: int) -> bool:

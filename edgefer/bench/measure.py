@@ -6,8 +6,9 @@ scores: what it times is any callable.
 How a measurement goes, for all contenders together at one batch size:
 
 1. Warm-up, one contender after the other, in windows of at least ``window_runs`` runs and
-   ``window_seconds``. It ends when the medians of two consecutive windows agree within ``warmup_tolerance``,
-   or, unsettled, at the end of the first window past ``max_warmup_seconds`` (but never before two windows).
+   ``window_seconds``. It ends when a change-point test (``edgefer.bench.steady``) finds no change of more than
+   ``warmup_tolerance`` in the medians of the last ``windows`` of them, or, unsettled, at the end of the first
+   window past ``max_warmup_seconds`` (but never before ``windows``).
 2. Rounds. In each round every contender gets one block, in an order shuffled anew from ``seed``, so that a
    drift of the machine hits all alike. A block is a lead-in of uncounted runs, at least one and
    ``lead_seconds`` (it refills the caches that its neighbours emptied, and outlasts the busy waiting of their
@@ -28,6 +29,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from edgefer.bench.steady import is_steady
+
 Key = TypeVar("Key")
 Clock = Callable[[], int]
 
@@ -44,8 +47,9 @@ class Plan:
     max_seconds: float = 30.0
     max_warmup_seconds: float = 5.0
     warmup_tolerance: float = 0.05
-    window_runs: int = 5
-    window_seconds: float = 0.05
+    windows: int = 12
+    window_runs: int = 1
+    window_seconds: float = 0.02
     lead_seconds: float = 0.005
     block_runs: int = 3
     block_seconds: float = 0.1
@@ -57,12 +61,14 @@ class Samples:
     """Times of single runs in nanoseconds, in the order they were taken.
 
     ``warmup_ns`` are the runs that do not count: the warm-up, then the lead-in of every block. ``unstable``
-    is empty, or says why the samples may not be trusted.
+    is empty, or says why the samples may not be trusted. ``blocks`` are the numbers of samples in each block, in
+    order: the blocks of one number, of all that were measured together, make one round.
     """
 
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     unstable: str = ""
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass
@@ -72,6 +78,7 @@ class _Contender:
     run: Callable[[], object]
     warmup: list[int] = field(default_factory=list)
     samples: list[int] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
     total_ns: int = 0
     settled: bool = False
 
@@ -136,15 +143,15 @@ def _share(contender: _Contender, plan: Plan) -> float:
 
 
 def _warm_up(contender: _Contender, plan: Plan, clock: Clock) -> None:
-    """Run windows until two consecutive medians agree or the bound is passed."""
+    """Run windows until the last of them hold one level, or the bound is passed."""
     start, medians = clock(), list[float]()
     while not contender.settled:
         window = _timed(contender.run, plan.window_runs, plan.window_seconds, clock)
         contender.warmup.extend(window)
         medians.append(float(np.median(window)))
-        if len(medians) < 2:
+        if len(medians) < plan.windows:
             continue
-        contender.settled = abs(medians[-1] - medians[-2]) <= plan.warmup_tolerance * medians[-2]
+        contender.settled = is_steady(medians[-plan.windows :], plan.warmup_tolerance)
         if (clock() - start) / 1e9 >= plan.max_warmup_seconds:
             return
 
@@ -154,6 +161,7 @@ def _block(contender: _Contender, plan: Plan, clock: Clock) -> None:
     contender.warmup.extend(_timed(contender.run, 1, plan.lead_seconds, clock))
     block = _timed(contender.run, plan.block_runs, plan.block_seconds, clock)
     contender.samples.extend(block)
+    contender.blocks.append(len(block))
     contender.total_ns += sum(block)
 
 
@@ -192,4 +200,4 @@ def _result(contender: _Contender, plan: Plan) -> Samples:
             f"only {len(contender.samples)} of {plan.min_iterations} runs in {plan.max_seconds:g} s"
         )
     unstable = "; ".join(reason for reason in reasons if reason)
-    return Samples(tuple(contender.warmup), tuple(contender.samples), unstable)
+    return Samples(tuple(contender.warmup), tuple(contender.samples), unstable, tuple(contender.blocks))

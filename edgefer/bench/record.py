@@ -1,7 +1,7 @@
 """RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
 
-Schema history: 1 — first version; ``invalid``, ``parity`` and ``instructions`` were
-added as optional fields.
+Schema history: 1 — first version; ``invalid``, ``parity``, ``instructions``, ``run``, a timing's ``blocks``,
+``receipt`` and ``energy``, and a cold start's ``warm_load_ns`` and ``warm_first_ns`` were added as optional fields.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 
 from edgefer.artifact import Baseline
 from edgefer.bench.emulated import Instructions, Parity
+from edgefer.bench.metering import Consumption
+from edgefer.bench.receipts import Receipt
 from edgefer.errors import InputError
 from edgefer.files import write_atomic
 from edgefer.metrics import Score
@@ -42,15 +44,22 @@ class ArtifactRef(Frozen, frozen=True):
 class BatchTiming(Frozen, frozen=True):
     """Times of single runs at one batch size, in nanoseconds, in the order they were taken.
 
-    ``unstable`` is empty, or says why the run may not be trusted.
+    ``unstable`` is empty, or says why the run may not be trusted. ``blocks`` are the numbers of samples in each block,
+    in order; blocks of one number in the records of one run are of one round. Older records have none, and no receipt.
+    ``energy`` is None where no counter could be read; the record's environment says why.
     """
 
     batch: int
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     unstable: str = ""
+    blocks: tuple[int, ...] = ()
+    receipt: Receipt | None = None
+    energy: Consumption | None = None
 
     def __post_init__(self) -> None:
+        if self.blocks and (min(self.blocks) < 1 or sum(self.blocks) != len(self.samples_ns)):
+            raise ValueError("blocks must divide the samples")
         if self.batch < 1 or not self.samples_ns or min(self.samples_ns) <= 0:
             raise ValueError("a timing needs a positive batch size and positive samples")
 
@@ -62,6 +71,14 @@ class BatchTiming(Frozen, frozen=True):
     def fps(self) -> float:
         """Images per second: batch / median latency, the only definition of FPS in this project."""
         return self.batch / (self.latency_ns() / 1e9)
+
+    @property
+    def millijoules(self) -> float | None:
+        """Energy of one image, the median of the blocks; None without a counter."""
+        if self.energy is None:
+            return None
+        each = [joules / runs for joules, runs in zip(self.energy.joules, self.energy.runs, strict=True)]
+        return 1e3 * float(np.median(each)) / self.batch
 
 
 class Accuracy(Frozen, frozen=True):
@@ -98,10 +115,16 @@ class Accuracy(Frozen, frozen=True):
 
 
 class ColdStart(Frozen, frozen=True):
-    """Loading the file and the first inference at batch 1, in a fresh process, in nanoseconds."""
+    """Loading the file and the first inference at batch 1, in a fresh process, in nanoseconds.
+
+    The warm start is the same once more in that process, which by then knows the runtime's library and the file; None
+    in older records.
+    """
 
     load_ns: int
     first_ns: int
+    warm_load_ns: int | None = None
+    warm_first_ns: int | None = None
 
 
 class Variant(Frozen, frozen=True):
@@ -118,7 +141,8 @@ class RunRecord(Frozen, frozen=True):
     """One artifact on one target. ``executed_on`` is what really ran, never what was asked for.
 
     ``invalid`` is empty, or says why the times do not count: the board was throttled, say. ``details`` is what the
-    runtime itself tells: Core ML's compute plan.
+    runtime itself tells: Core ML's compute plan. ``run`` is the same for artifacts that were measured together,
+    interleaved, and for no others; "" in older records.
     """
 
     schema: int
@@ -138,6 +162,7 @@ class RunRecord(Frozen, frozen=True):
     variants: tuple[Variant, ...] = ()
     parity: Parity | None = None
     instructions: Instructions | None = None
+    run: str = ""
 
     @property
     def kernels(self) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgefer.artifact import Artifact
 from edgefer.bench.cold import Cold, measure_cold
 from edgefer.bench.environment import default_threads, environment, load_average
-from edgefer.bench.latency import latency
+from edgefer.bench.latency import energy_counter, latency
 from edgefer.bench.measure import Plan
+from edgefer.bench.receipts import invalid_batches
 from edgefer.bench.record import SCHEMA, Accuracy, ArtifactRef, BatchTiming, ColdStart, RunRecord
 from edgefer.bench.scoring import accuracy, scorable
 from edgefer.bench.target import Target, missing_runtime
@@ -95,8 +99,13 @@ def run(artifacts: Sequence[Artifact], job: Job, progress: Progress | None = Non
     for done, (remark, part) in enumerate(parts := _parts(runs, job)):
         part(partial(_tell, progress, remark, done, len(parts)))
     around = environment(job.used_threads) | {"load_before": before, "load_after": load_average()}
-    held_back = spoilt(first, around)
-    return [_record(each, job, started.isoformat(timespec="seconds"), around, held_back) for each in runs]
+    about = _About(
+        started=started.isoformat(timespec="seconds"),
+        run=secrets.token_hex(8),
+        around=around,
+        held_back=spoilt(first, around),
+    )
+    return [_record(each, job, about) for each in runs]
 
 
 Part = tuple[str, Callable[[Callable[[float], None]], None]]
@@ -150,13 +159,7 @@ def _start_cold(each: _Run, job: Job, advance: Callable[[float], None]) -> None:
 def _time(runs: list[_Run], batch: int, job: Job, advance: Callable[[float], None]) -> None:
     """Latency of all artifacts that take this batch size, interleaved."""
     for each, samples in latency(runs, batch, job.plan, advance):
-        timing = BatchTiming(
-            batch=batch,
-            warmup_ns=samples.warmup_ns,
-            samples_ns=samples.samples_ns,
-            unstable=samples.unstable,
-        )
-        each.timings.append(timing)
+        each.timings.append(BatchTiming(batch=batch, **vars(samples)))
 
 
 def _score(each: _Run, data: Callable[[Artifact], Dataset], advance: Callable[[float], None]) -> None:
@@ -165,24 +168,41 @@ def _score(each: _Run, data: Callable[[Artifact], Dataset], advance: Callable[[f
     each.accuracy = accuracy(each.session, each.artifact, data(each.artifact))
 
 
-def _record(each: _Run, job: Job, started: str, around: dict[str, Any], invalid: str) -> RunRecord:
+@dataclass(frozen=True)
+class _About:
+    """What all records of a run have in common."""
+
+    started: str
+    run: str
+    around: dict[str, Any]
+    held_back: str
+
+
+def _record(each: _Run, job: Job, about: _About) -> RunRecord:
     """Put together what was found out about one artifact."""
-    cold = each.cold
+    receipts = {timing.batch: timing.receipt for timing in each.timings if timing.receipt}
+    counter = {"energy": energy_counter(each.session.executed_on)} if each.timings else {}
     return RunRecord(
         schema=SCHEMA,
         kind="emulated" if each.runtime.stands_in else "measured",
         artifact=reference(each.artifact),
         target=job.target.id,
         executed_on=each.session.executed_on,
-        started=started,
-        environment=around,
+        started=about.started,
+        environment=about.around | counter,
         timings=tuple(each.timings),
-        cold_start=ColdStart(load_ns=cold.load_ns, first_ns=cold.first_ns) if cold else None,
-        peak_memory_bytes=cold.peak_memory_bytes if cold else None,
+        cold_start=cold_start(vars(each.cold)) if each.cold else None,
+        peak_memory_bytes=each.cold.peak_memory_bytes if each.cold else None,
         accuracy=each.accuracy,
         notes=tuple(each.notes),
-        invalid=invalid,
+        invalid=about.held_back or invalid_batches(receipts),
+        run=about.run,
     )
+
+
+def cold_start(cold: Mapping[str, Any]) -> ColdStart:
+    """The times of a ``Cold``, given as plain values."""
+    return msgspec.convert({name: cold.get(name) for name in ColdStart.__struct_fields__}, ColdStart)
 
 
 def reference(artifact: Artifact) -> ArtifactRef:

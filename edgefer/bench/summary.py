@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgefer.bench.intervals import median_interval
 from edgefer.bench.record import Accuracy, BatchTiming, ColdStart, RunRecord, Variant
+from edgefer.bench.scenarios import scenarios
 
 
 def summarize(record: RunRecord) -> dict[str, Any]:
@@ -18,8 +20,11 @@ def summarize(record: RunRecord) -> dict[str, Any]:
         "executed_on": record.executed_on,
         "threads": record.environment.get("threads"),
         "latency": [summarize_timing(timing) for timing in record.timings],
+        "scenarios": scenarios(record.timings) if record.timings else (),
         "cold_start_ms": _start(record.cold_start),
+        "warm_start_ms": _warm_start(record.cold_start),
         "peak_memory_bytes": record.peak_memory_bytes,
+        "energy": record.environment.get("energy"),
         "accuracy": summarize_accuracy(record.accuracy) if record.accuracy else None,
         "kernels": record.kernels,
         "parity": record.parity,
@@ -45,11 +50,30 @@ def _start(cold: ColdStart | None) -> float | None:
     return (cold.load_ns + cold.first_ns) / 1e6 if cold else None
 
 
+def _warm_start(cold: ColdStart | None) -> float | None:
+    """The same once more in that process."""
+    if cold is None or cold.warm_load_ns is None or cold.warm_first_ns is None:
+        return None
+    return (cold.warm_load_ns + cold.warm_first_ns) / 1e6
+
+
 def summarize_timing(timing: BatchTiming) -> dict[str, Any]:
-    """Latency quantiles in milliseconds and FPS at one batch size."""
+    """Latency quantiles in milliseconds and FPS at one batch size.
+
+    ``median_interval_ms`` is the median's 95 % bootstrap interval, ``millijoules`` the energy of one image (None: no
+    counter), ``others`` the share of the machine that others used meanwhile (None: not told).
+    """
     quantiles = {"median_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
     latency = {key: timing.latency_ns(quantile) / 1e6 for key, quantile in quantiles.items()}
-    return {"batch": timing.batch, **latency, "fps": timing.fps, "unstable": timing.unstable}
+    return {
+        "batch": timing.batch,
+        **latency,
+        "median_interval_ms": [edge / 1e6 for edge in median_interval(timing)],
+        "fps": timing.fps,
+        "millijoules": timing.millijoules,
+        "others": timing.receipt.others if timing.receipt else None,
+        "unstable": timing.unstable,
+    }
 
 
 def summarize_accuracy(accuracy: Accuracy) -> dict[str, Any]:

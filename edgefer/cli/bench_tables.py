@@ -11,6 +11,7 @@ from edgefer.cli.bench_emulated import print_parity
 
 if TYPE_CHECKING:
     from edgefer.bench.record import RunRecord
+    from edgefer.bench.scenarios import Scenario
 
 
 def show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) -> None:
@@ -34,19 +35,57 @@ def show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) -> 
 
 
 def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
-    """One row an artifact and batch size; then one an artifact with size, cold start and memory."""
+    """One row an artifact and batch size; then one an artifact: MLPerf's scenarios; size, first start, memory."""
     if not summaries:
         return
     title = f"Latency on {summaries[0]['target']}, {summaries[0]['threads']} threads"
-    columns = ("artifact", "format", "batch", "median ms", "p90 ms", "p99 ms", "FPS", "")
-    console.print_table(title, columns, [_latency_row(s, t) for s in summaries for t in s["latency"]])
-    starts = ("artifact", "format", "size kB", "cold start ms", "peak MB", "executed on")
+    counted = any(t["millijoules"] is not None for s in summaries for t in s["latency"])
+    energy = ("mJ an image",) if counted else ()
+    columns = ("artifact", "format", "batch", "median ms", "95 %", "p90 ms", "p99 ms", "FPS", *energy, "")
+    rows = [_latency_row(s, t, counted) for s in summaries for t in s["latency"]]
+    console.print_table(title, columns, rows)
+    named = [f"{each.name}, {_MEASURES[each.name]}" for each in summaries[0]["scenarios"]]
+    rows = [(*_who(s), *map(_scenario, s["scenarios"])) for s in summaries]
+    console.print_table("MLPerf's scenarios", ("artifact", "format", *named), rows)
+    starts = ("artifact", "format", "size kB", "cold start ms", "warm start ms", "peak MB", "executed on")
     console.print_table("First start, in a process of its own", starts, [_start_row(s) for s in summaries])
+    if not counted:
+        for reason in dict.fromkeys(s["energy"] for s in summaries if s["energy"]):
+            console.note(reason)
 
 
-def _latency_row(summary: dict[str, Any], timing: dict[str, Any]) -> tuple[Any, ...]:
-    milliseconds = (f"{timing[key]:.3f}" for key in ("median_ms", "p90_ms", "p99_ms"))
-    return (*_who(summary), timing["batch"], *milliseconds, f"{timing['fps']:,.0f}", _mark(summary, timing))
+_MEASURES = {"SingleStream": "p90 ms", "MultiStream": "p99 ms", "Offline": "images/s"}
+
+
+def _latency_row(summary: dict[str, Any], timing: dict[str, Any], counted: bool) -> tuple[Any, ...]:
+    median, p90, p99 = (f"{timing[key]:.3f}" for key in ("median_ms", "p90_ms", "p99_ms"))
+    interval = "-".join(f"{edge:.3f}" for edge in timing["median_interval_ms"])
+    energy = (_number(timing["millijoules"], "{:.3g}"),) if counted else ()
+    speed = f"{timing['fps']:,.0f}"
+    return (
+        *_who(summary),
+        timing["batch"],
+        median,
+        interval,
+        p90,
+        p99,
+        speed,
+        *energy,
+        _mark(summary, timing),
+    )
+
+
+def _scenario(scenario: Scenario) -> str:
+    """The figure and its batch size, or why there is none."""
+    if scenario.value is None:
+        return scenario.missing
+    if scenario.unit == "ms":
+        return f"{scenario.value:.3f}"
+    return f"{scenario.value:,.0f} (batch {scenario.batch})"
+
+
+def _number(value: float | None, shape: str) -> str:
+    return "" if value is None else shape.format(value)
 
 
 def _mark(summary: dict[str, Any], timing: dict[str, Any]) -> str:
@@ -61,7 +100,15 @@ def _print_variants(summaries: Sequence[dict[str, Any]]) -> None:
         return
     columns = ("artifact", "format", "with", "batch", "median ms", "FPS", "cold start ms", "")
     rows = [
-        (*_who(s), v["name"], t["batch"], f"{t['median_ms']:.3f}", f"{t['fps']:,.0f}", _cold(v), _mark(s, t))
+        (
+            *_who(s),
+            v["name"],
+            t["batch"],
+            f"{t['median_ms']:.3f}",
+            f"{t['fps']:,.0f}",
+            _number(v["cold_start_ms"], "{:.1f}"),
+            _mark(s, t),
+        )
         for s in summaries
         for v in s["variants"]
         for t in v["latency"]
@@ -69,13 +116,10 @@ def _print_variants(summaries: Sequence[dict[str, Any]]) -> None:
     console.print_table("The same files on fewer compute units", columns, rows)
 
 
-def _cold(variant: dict[str, Any]) -> str:
-    return "" if variant["cold_start_ms"] is None else f"{variant['cold_start_ms']:.1f}"
-
-
 def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:
     cold, peak = f"{summary['cold_start_ms']:.1f}", f"{summary['peak_memory_bytes'] / 1e6:.0f}"
-    return (*_who(summary), _kilobytes(summary), cold, peak, summary["executed_on"])
+    warm = _number(summary["warm_start_ms"], "{:.1f}")
+    return (*_who(summary), _kilobytes(summary), cold, warm, peak, summary["executed_on"])
 
 
 def _print_accuracy(summaries: Sequence[dict[str, Any]]) -> None:

@@ -7,10 +7,10 @@ standard output stands one JSON object a line:
 - ``{"error": {"kind": …, "message": …, "hint": …, "exit_code": …}}``, after which it exits with that code
 - ``{"result": "result.json"}`` as the last one
 
-``result.json`` holds ``started``, ``environment``, ``invalid`` (why the times do not count, or "") and a list
-``tasks``: ``executed_on``, ``golden`` (see ``edgefer.device.proving``), ``cold``, ``timings``, ``notes``, ``details``
-and ``probabilities`` (a file name, or ""). With ``--share`` only that share of the rows is answered and no result is
-written; run it without afterwards.
+``result.json`` holds ``started``, ``run`` (a name of this run alone), ``environment``, ``invalid`` (why the times do
+not count, or "") and a list ``tasks``: ``executed_on``, ``counter`` (of energy), ``golden`` (see
+``edgefer.device.proving``), ``cold``, ``timings``, ``notes``, ``details`` and ``probabilities`` (a file name, or "").
+With ``--share`` only that share of the rows is answered and no result is written; run it without afterwards.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import argparse
 import datetime
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -29,7 +30,8 @@ from typing import Any
 import edgefer
 from edgefer.bench.cold import measure_cold
 from edgefer.bench.environment import default_threads, environment, load_average
-from edgefer.bench.latency import latency
+from edgefer.bench.latency import energy_counter, latency
+from edgefer.bench.receipts import Receipt, invalid_batches
 from edgefer.bench.throttling import pace, spoilt
 from edgefer.contract import DeviceFile, open_on_device
 from edgefer.device.answering import answer, joined, npy_bytes
@@ -126,7 +128,7 @@ def perform(work: Work, progress: Progress) -> None:
         *((f"latency-{batch}", partial(_latency, work, batch)) for batch in work.job.batches),
         *((f"rows-{each.number}", partial(_rows, work, each)) for each in work.loaded if each.task.rows),
     ]
-    started = work.piece("started", lambda: {"at": _now()})
+    started = work.piece("started", lambda: {"at": _now(), "run": secrets.token_hex(8)})
     pieces = {}
     for done, (name, step) in enumerate(steps):
         advance = partial(_tell, progress, name.replace("-", " "), done, len(steps))
@@ -188,12 +190,15 @@ def _result(work: Work, started: Piece, pieces: dict[str, Piece]) -> dict[str, A
     """Put the pieces together."""
     timed = [piece for name, piece in pieces.items() if name.startswith(("cold", "latency"))]
     reasons = [reason for piece in timed if (reason := spoilt(piece["before"], piece["after"]))]
+    timings = [timing for piece in timed for timing in piece.get("timings", {}).values()]
+    busy = invalid_batches({timing["batch"]: Receipt(**timing["receipt"]) for timing in timings})
     around = environment(work.threads)
     around |= {"load_before": started["load_before"], "load_after": load_average()}
     return {
         "started": started["at"],
+        "run": started["run"],
         "environment": around,
-        "invalid": reasons[0] if reasons else "",
+        "invalid": reasons[0] if reasons else busy,
         "tasks": [_task_result(each, pieces) for each in work.loaded],
     }
 
@@ -204,6 +209,7 @@ def _task_result(each: Loaded, pieces: dict[str, Piece]) -> dict[str, Any]:
     by_batch = [piece for name, piece in pieces.items() if name.startswith("latency-")]
     return {
         "executed_on": golden["executed_on"],
+        "counter": {"energy": energy_counter(golden["executed_on"])} if by_batch else {},
         "golden": golden["golden"],
         "cold": cold.get("cold"),
         "details": cold.get("details", {}),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgefer.artifact import Artifact
@@ -19,7 +20,7 @@ from edgefer.bench.record import (
     RunRecord,
     Variant,
 )
-from edgefer.bench.runner import reference
+from edgefer.bench.runner import cold_start, reference
 from edgefer.bench.scoring import score_probabilities
 from edgefer.bench.variants import faster_on_cpu
 from edgefer.datasets.base import Dataset
@@ -55,7 +56,9 @@ def records(
                 target=target,
                 executed_on=said["executed_on"],
                 started=result["started"],
-                environment=result["environment"],
+                # A bundle's agent may be older than this edgefer.
+                run=result.get("run", ""),
+                environment=result["environment"] | said.get("counter", {}),
                 timings=_timings(said),
                 cold_start=_cold_start(said),
                 peak_memory_bytes=said["cold"]["peak_memory_bytes"] if said["cold"] else None,
@@ -82,20 +85,11 @@ def _variant(name: str, said: dict[str, Any]) -> Variant:
 
 
 def _timings(said: dict[str, Any]) -> tuple[BatchTiming, ...]:
-    return tuple(
-        BatchTiming(
-            batch=timing["batch"],
-            warmup_ns=tuple(timing["warmup_ns"]),
-            samples_ns=tuple(timing["samples_ns"]),
-            unstable=timing["unstable"],
-        )
-        for timing in said["timings"]
-    )
+    return tuple(msgspec.convert(timing, BatchTiming) for timing in said["timings"])
 
 
 def _cold_start(said: dict[str, Any]) -> ColdStart | None:
-    cold = said["cold"]
-    return ColdStart(load_ns=cold["load_ns"], first_ns=cold["first_ns"]) if cold else None
+    return cold_start(said["cold"]) if said["cold"] else None
 
 
 def _accuracy(artifact: Artifact, folder: Path, answers: str, data: Data | None) -> Accuracy | None:

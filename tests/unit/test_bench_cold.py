@@ -70,6 +70,10 @@ def test_load_and_run_times_the_load_and_one_image(monkeypatch, tmp_path):
     assert sessions[0].ran == [1]
     assert sessions[0].threads == 2
     assert min(found.load_ns, found.first_ns, found.peak_memory_bytes) > 0
+    assert [each.ran for each in sessions] == [[1]] * (1 + module.WARM_STARTS), (
+        "each start is a session of its own"
+    )
+    assert min(found.warm_load_ns, found.warm_first_ns) > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

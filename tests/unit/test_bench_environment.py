@@ -54,6 +54,31 @@ def test_a_machine_that_tells_nothing(cpuinfo, monkeypatch, tmp_path):
     assert environment(1)["governor"] is None
 
 
+@pytest.mark.parametrize(
+    ("supplies", "source"),
+    [
+        ({}, None),
+        (
+            {"AC": {"type": "Mains", "online": "1"}, "BAT0": {"type": "Battery", "status": "Charging"}},
+            "mains",
+        ),
+        (
+            {"AC": {"type": "Mains", "online": "0"}, "BAT0": {"type": "Battery", "status": "Discharging"}},
+            "battery",
+        ),
+        ({"mouse": {"type": "Battery", "status": "Discharging", "scope": "Device"}}, None),
+    ],
+)
+def test_the_power_source(monkeypatch, tmp_path, supplies, source):
+    monkeypatch.setattr(module, "SUPPLIES", tmp_path)
+    monkeypatch.setattr(module.platform, "system", lambda: "Linux")
+    for name, files in supplies.items():
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(f"{text}\n")
+    assert module.power_source() == source
+
+
 def test_this_machine():
     found = environment(3)
     assert found["threads"] == 3

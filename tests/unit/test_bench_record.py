@@ -9,6 +9,7 @@ from bench_fakes import artifact, baseline, dataset, job
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgefer.bench.metering import Consumption
 from edgefer.bench.record import BatchTiming, RunRecord, load_record, save_record
 from edgefer.bench.runner import run
 from edgefer.bench.summary import remarks, summarize
@@ -75,6 +76,37 @@ def test_what_is_no_record_of_this_schema_is_refused(record, tmp_path, change, w
     with pytest.raises(InputError) as caught:
         load_record(path)
     assert words in str(caught.value)
+
+
+def test_records_from_before_the_optional_fields_are_read(record, tmp_path):
+    plain = msgspec.to_builtins(record)
+    del plain["run"]
+    for timing in plain["timings"]:
+        for name in ("blocks", "receipt", "energy"):
+            del timing[name]
+    for name in ("warm_load_ns", "warm_first_ns"):
+        del plain["cold_start"][name]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(plain))
+    old = load_record(path)
+    assert old.run == ""
+    assert (old.timings[0].blocks, old.timings[0].receipt, old.timings[0].millijoules) == ((), None, None)
+    assert summarize(old)["warm_start_ms"] is None
+
+
+def test_energy_of_an_image_is_the_median_of_the_blocks(record, tmp_path):
+    spent = Consumption("a counter", joules=(1.0, 2.0, 9.0), runs=(100, 100, 100))
+    timing = msgspec.structs.replace(record.timings[0], batch=4, energy=spent)
+    save_record(msgspec.structs.replace(record, timings=(timing,)), tmp_path / "r.json")
+    (read,) = load_record(tmp_path / "r.json").timings
+    assert read == timing
+    assert read.millijoules == pytest.approx(5.0), "2 J for 100 runs of 4 images"
+
+
+@pytest.mark.parametrize("blocks", [(2,), (2, 2), (3, 0)])
+def test_blocks_that_do_not_divide_the_samples_are_refused(blocks):
+    with pytest.raises(ValueError, match="blocks must divide the samples"):
+        BatchTiming(batch=1, warmup_ns=(), samples_ns=(1, 2, 3), blocks=blocks)
 
 
 def test_truncated_or_missing_records_are_refused(record, tmp_path):

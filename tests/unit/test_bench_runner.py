@@ -8,6 +8,7 @@ import pytest
 from bench_fakes import TARGET, NullSession, artifact, dataset, job, runtime
 
 from edgefer.bench.environment import default_threads
+from edgefer.bench.receipts import Receipt
 from edgefer.bench.runner import run
 from edgefer.bench.target import Options
 from edgefer.errors import EdgeferError, InputError, TargetMismatchError, TargetUnavailableError
@@ -25,6 +26,25 @@ def test_one_record_an_artifact_in_order():
         assert record.peak_memory_bytes == 50_000_000
         assert record.accuracy is None
         assert record.artifact.sha256 == "a" * 64
+
+
+def test_records_of_one_run_say_so_and_keep_their_rounds_and_receipts():
+    one, two = run([artifact("one"), artifact("two")], job())
+    (other,) = run([artifact("one")], job())
+    assert one.run == two.run
+    assert other.run not in ("", one.run)
+    for first, second in zip(one.timings, two.timings, strict=True):
+        assert len(first.blocks) == len(second.blocks) > 1
+        assert first.receipt == second.receipt
+        assert first.receipt.seconds >= 0
+        assert bool(first.energy) != one.environment["energy"].startswith("no energy: ")
+
+
+def test_a_busy_machine_makes_the_record_invalid(monkeypatch):
+    receipt = Receipt({}, {}, 2.0, 0.6)
+    monkeypatch.setattr("edgefer.bench.latency.Watch.receipt", lambda _: receipt)
+    (record,) = run([artifact()], job())
+    assert record.invalid.startswith("batch 1, 4: others kept 60% of the machine busy")
 
 
 def test_the_environment_is_recorded_without_the_host():
