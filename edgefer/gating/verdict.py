@@ -1,0 +1,112 @@
+"""Pass, fail or underpowered, in sentences, and how many rows would tell.
+
+The drop of weighted F1 decides by its two-sided 95 % interval, the one that is shown: pass if it ends at or below the
+limit, fail if it begins above. So either answer is wrong for at most one in forty networks that stand at the limit
+(one-sided 2.5 %, the convention of non-inferiority trials).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from edgefer.gating.record import ClassChange, Interval, Limits, VerdictWord
+
+# Losing every hit of a class is certain from here on, with nine classes and Holm's adjustment: 9 / 2^9 < 0.025.
+ENOUGH_HITS = 9
+
+
+class Finding(NamedTuple):
+    """One rule's answer; ``needed`` is how many rows would decide an undecided one, None if no number would."""
+
+    word: VerdictWord
+    text: str
+    needed: int | None = None
+
+
+class Verdict(NamedTuple):
+    """The answer of all rules together."""
+
+    word: VerdictWord
+    reasons: tuple[str, ...]
+    needed: int | None
+
+
+def decide(limits: Limits, drop: Interval, classes: Sequence[ClassChange], rows: int) -> Verdict:
+    """Fail if any rule fails, else underpowered if any is undecided; what decided is told first."""
+    findings = [_drop_finding(limits.max_drop, drop, rows), *_class_findings(classes, rows)]
+    words: tuple[VerdictWord, ...] = ("fail", "underpowered", "pass")
+    word = next(each for each in words if any(finding.word == each for finding in findings))
+    ordered = sorted(findings, key=lambda finding: words.index(finding.word))
+    open_ones = [finding.needed for finding in findings if finding.word == "underpowered"]
+    known = [each for each in open_ones if each is not None]
+    decidable = word == "underpowered" and len(known) == len(open_ones)
+    return Verdict(word, tuple(each.text for each in ordered), max(known) if decidable else None)
+
+
+def _drop_finding(limit: float, drop: Interval, rows: int) -> Finding:
+    text = f"weighted F1 drop {drop.value:+.2f} points ({drop.low:+.2f} to {drop.high:+.2f})"
+    if drop.high <= limit:
+        return Finding("pass", f"{text}: at most the {limit:g} allowed")
+    if drop.low > limit:
+        return Finding("fail", f"{text}: more than the {limit:g} allowed")
+    needed = rows_needed(limit, drop, rows)
+    would = f"about {needed:,} rows like these would tell" if needed else "no number of rows would tell"
+    return Finding("underpowered", f"{text}: {limit:g} lies within, {would}", needed)
+
+
+def rows_needed(limit: float, drop: Interval, rows: int) -> int | None:
+    """Rows at which the interval would no longer hold the limit if the drop stayed what it seems; None: never.
+
+    The width of an interval falls with the square root of the rows.
+    """
+    gap = limit - drop.value
+    if abs(gap) < 1e-9:
+        return None
+    width = drop.high - drop.value if gap > 0 else drop.value - drop.low
+    needed = rows * (width / gap) ** 2
+    return math.ceil(needed) if math.isfinite(needed) else None
+
+
+def _class_findings(classes: Sequence[ClassChange], rows: int) -> Iterator[Finding]:
+    for each in classes:
+        if each.standing == "lost":
+            yield Finding("fail", f"class {each.name} is lost: {_hits(each)}")
+        elif each.standing == "below floor":
+            yield Finding("fail", f"class {each.name} is below its floor: {_f1(each)}")
+        elif each.standing == "undecided":
+            yield _undecided(each, rows)
+
+
+def _undecided(each: ClassChange, rows: int) -> Finding:
+    if each.p_lost is not None:
+        net = each.only_before - each.only_after
+        needed = math.ceil(rows * ENOUGH_HITS / net)
+        return Finding(
+            "underpowered",
+            f"class {each.name} may be lost: {_hits(each)}; about {needed:,} rows like these would tell",
+            needed,
+        )
+    floor = each.floor or 0.0
+    gap, width = floor - each.after.value, each.after.high - each.after.value
+    needed = math.ceil(rows * (width / gap) ** 2)
+    return Finding(
+        "underpowered",
+        f"class {each.name} may be below its floor: {_f1(each)}; about {needed:,} rows like these would tell",
+        needed,
+    )
+
+
+def _hits(each: ClassChange) -> str:
+    return (
+        f"of its {each.rows} rows {each.only_before} are no longer recognised and {each.only_after} newly are, "
+        f"F1 {each.before:.3f} to {each.after.value:.3f}"
+    )
+
+
+def _f1(each: ClassChange) -> str:
+    return (
+        f"F1 {each.after.value:.3f} ({each.after.low:.3f} to {each.after.high:.3f}), floor {each.floor:g}, "
+        f"baseline {each.before:.3f}"
+    )
