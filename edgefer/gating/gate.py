@@ -68,6 +68,7 @@ def gate(
 
 
 def _used(rows: SharedRows) -> RowsUsed:
+    _, height, width, channels = rows.after.pixels.shape
     return RowsUsed(
         data=rows.dataset.name,
         synthetic=rows.dataset.synthetic,
@@ -76,6 +77,8 @@ def _used(rows: SharedRows) -> RowsUsed:
         left_out=rows.left_out,
         rows_sha256=rows.after.sha256,
         split_sha256=rows.split.sha256,
+        image=(height, width, channels),
+        label_set=rows.dataset.labels.source,
     )
 
 

@@ -38,7 +38,8 @@ class RowsUsed(Frozen, frozen=True):
 
     ``rows`` of ``of_rows`` rows of the test split were used; ``left_out`` of the others because their image also
     stands in the training split. ``rows_sha256`` identifies the rows, ``split_sha256`` the whole split that
-    ``Flip.row`` counts in, both at the artifact's image size.
+    ``Flip.row`` counts in, both of images of the size ``image`` (height, width, channels), the artifact's, labelled by
+    ``label_set``.
     """
 
     data: str
@@ -48,6 +49,8 @@ class RowsUsed(Frozen, frozen=True):
     left_out: int
     rows_sha256: str
     split_sha256: str
+    image: tuple[int, int, int]
+    label_set: str
 
 
 class Side(Frozen, frozen=True):
@@ -138,6 +141,21 @@ class Gate(Frozen, frozen=True):
 def save_gate(gate: Gate, path: Path) -> None:
     """Write one gate atomically; equal gates give equal bytes."""
     write_atomic(path, msgspec.json.encode(gate, order="deterministic") + b"\n")
+
+
+def load_gate(path: Path) -> Gate:
+    """Read one gate.
+
+    Raises:
+        InputError: no such file, no gate, or a schema this version does not read.
+    """
+    try:
+        raw = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a gate ({error})") from error
+    return as_gate(raw, path)
 
 
 def as_gate(raw: dict[str, object], path: Path) -> Gate:

@@ -24,8 +24,8 @@ Values = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]
 
 RESAMPLES = 2000
-# Enough rows at a time to keep the product busy, few enough to stay below 100 MB with 10,000 rows.
-CHUNK = 200
+# Rows times redrawings at a time: enough to keep the product busy, some tens of megabytes.
+AT_A_TIME = 1_000_000
 Z95 = 1.959964
 
 
@@ -135,11 +135,12 @@ def _redraw(before: Values, after: Values, seed: int) -> list[Figures]:
     """The figures of both for ``RESAMPLES`` redrawings of the same rows."""
     random, rows = np.random.default_rng(seed), len(before)
     both = np.concatenate([before, after], axis=1).astype(np.float32)
-    offsets = np.arange(CHUNK)[:, None] * rows
+    chunk = max(1, min(RESAMPLES, AT_A_TIME // rows))
     sums = []
-    for _ in range(RESAMPLES // CHUNK):
-        drawn = random.integers(rows, size=(CHUNK, rows)) + offsets
-        counts = np.bincount(drawn.ravel(), minlength=CHUNK * rows).reshape(CHUNK, rows)
+    for start in range(0, RESAMPLES, chunk):
+        count = min(chunk, RESAMPLES - start)
+        drawn = random.integers(rows, size=(count, rows)) + np.arange(count)[:, None] * rows
+        counts = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
         sums.append(counts.astype(np.float32) @ both)
     halves = np.split(np.concatenate(sums).astype(np.float64), 2, axis=1)
     return [_figures(half) for half in halves]

@@ -15,6 +15,8 @@ from edgefer.gating.record import ClassChange, Interval, Limits, VerdictWord
 
 # Losing every hit of a class is certain from here on, with nine classes and Holm's adjustment: 9 / 2^9 < 0.025.
 ENOUGH_HITS = 9
+MOST_ROWS = 1_000_000
+"""More labelled faces than anyone has: a drop this near its limit is not to be told from it."""
 
 
 class Finding(NamedTuple):
@@ -52,21 +54,19 @@ def _drop_finding(limit: float, drop: Interval, rows: int) -> Finding:
     if drop.low > limit:
         return Finding("fail", f"{text}: more than the {limit:g} allowed")
     needed = rows_needed(limit, drop, rows)
-    would = f"about {needed:,} rows like these would tell" if needed else "no number of rows would tell"
-    return Finding("underpowered", f"{text}: {limit:g} lies within, {would}", needed)
+    return Finding("underpowered", f"{text}: {limit:g} lies within{_would(needed)}", needed)
 
 
 def rows_needed(limit: float, drop: Interval, rows: int) -> int | None:
-    """Rows at which the interval would no longer hold the limit if the drop stayed what it seems; None: never.
+    """Rows at which the interval would no longer hold the limit if the drop stayed what it seems; None: too many.
 
     The width of an interval falls with the square root of the rows.
     """
     gap = limit - drop.value
-    if abs(gap) < 1e-9:
-        return None
     width = drop.high - drop.value if gap > 0 else drop.value - drop.low
-    needed = rows * (width / gap) ** 2
-    return math.ceil(needed) if math.isfinite(needed) else None
+    if abs(gap) * math.sqrt(MOST_ROWS / rows) < width:
+        return None
+    return math.ceil(rows * (width / gap) ** 2)
 
 
 def _class_findings(classes: Sequence[ClassChange], rows: int) -> Iterator[Finding]:
@@ -84,18 +84,18 @@ def _undecided(each: ClassChange, rows: int) -> Finding:
         net = each.only_before - each.only_after
         needed = math.ceil(rows * ENOUGH_HITS / net)
         return Finding(
-            "underpowered",
-            f"class {each.name} may be lost: {_hits(each)}; about {needed:,} rows like these would tell",
-            needed,
+            "underpowered", f"class {each.name} may be lost: {_hits(each)}{_would(needed)}", needed
         )
-    floor = each.floor or 0.0
-    gap, width = floor - each.after.value, each.after.high - each.after.value
-    needed = math.ceil(rows * (width / gap) ** 2)
+    needed = rows_needed(each.floor or 0.0, each.after, rows)
     return Finding(
-        "underpowered",
-        f"class {each.name} may be below its floor: {_f1(each)}; about {needed:,} rows like these would tell",
-        needed,
+        "underpowered", f"class {each.name} may be below its floor: {_f1(each)}{_would(needed)}", needed
     )
+
+
+def _would(needed: int | None) -> str:
+    if needed is None:
+        return "; too near for any number of rows to tell"
+    return f"; about {needed:,} rows like these would tell"
 
 
 def _hits(each: ClassChange) -> str:
