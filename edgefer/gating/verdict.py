@@ -82,7 +82,7 @@ def _class_findings(classes: Sequence[ClassChange], rows: int) -> Iterator[Findi
 def _undecided(each: ClassChange, rows: int) -> Finding:
     if each.p_lost is not None:
         net = each.only_before - each.only_after
-        needed = math.ceil(rows * ENOUGH_HITS / net)
+        needed: int | None = math.ceil(rows * ENOUGH_HITS / net)
         return Finding(
             "underpowered", f"class {each.name} may be lost: {_hits(each)}{_would(needed)}", needed
         )
