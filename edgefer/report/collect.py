@@ -85,7 +85,7 @@ def collect(paths: Sequence[Path]) -> tuple[Group, ...]:
 
 
 def gather(paths: Sequence[Path]) -> Material:
-    """Read all records as ``collect`` does, and the gates among them, in the order of their artifacts' names.
+    """Read all records as ``collect`` does, and the gates among them: failed ones first, then by their artifacts.
 
     Raises:
         InputError: as ``collect``, or there are gates only.
@@ -120,7 +120,7 @@ def _gated(gates: Mapping[Path, Gate], runs: Sequence[Run]) -> tuple[Gated, ...]
         for path, gate in gates.items()
     ]
     return tuple(
-        sorted(found, key=lambda each: (each.label, each.against, -each.gate.rows.rows, each.path.name))
+        sorted(found, key=_gate_place)
     )
 
 
@@ -134,6 +134,12 @@ def _in_folder(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder}: holds no RunRecord (*.json)", hint="edgefer bench writes them")
     return files
+
+
+def _gate_place(gated: Gated) -> tuple[int, str, str, int, str]:
+    gate = gated.gate
+    severity = ("fail", "underpowered", "pass").index(gate.gate)
+    return (severity, gated.label, gated.against, -gate.rows.rows, gated.path.name)
 
 
 def _refuse_duplicates(loaded: Iterable[tuple[Path, RunRecord]]) -> None:

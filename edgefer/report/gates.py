@@ -16,7 +16,9 @@ from edgefer.report.tables import Body, Cell, Table, heat
 Pictures = Mapping[Path, Sequence[str]]
 """Of each gate's file, the pictures of its ``worst`` rows, in order, as data URIs."""
 
-NO_PICTURES = "No pictures: a record holds row numbers only. 'edgefer report --data PATH' takes the faces from your data."
+NO_PICTURES = (
+    "A record holds row numbers, no faces: 'edgefer report --data PATH' shows them from your own data."
+)
 
 
 @dataclass(frozen=True)

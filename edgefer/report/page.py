@@ -48,7 +48,8 @@ class Chapter:
 class Page:
     """The report, ready to be rendered.
 
-    ``synthetic`` names the drawn data sets among the data; ``front`` are the first chapter's scatter plots.
+    ``synthetic`` names the drawn data sets among the data; ``front`` are the first chapter's scatter plots;
+    ``by_target`` is None where there is but one target.
     """
 
     version: str
@@ -59,7 +60,7 @@ class Page:
     blind_spots: str
     warnings: tuple[str, ...]
     front: tuple[Plot, ...]
-    by_target: Table
+    by_target: Table | None
     gates: tuple[GateChapter, ...]
     chapters: tuple[Chapter, ...]
     definitions: tuple[tuple[str, str], ...]
@@ -128,7 +129,7 @@ def _build(groups: Sequence[Group], gates: Sequence[Gated], pictures: Pictures) 
         blind_spots=_names(blind_spots(groups)),
         warnings=tuple(kernel_warnings(groups)),
         front=first.scatters,
-        by_target=target_table(groups),
+        by_target=target_table(groups) if len(groups) > 1 else None,
         gates=tuple(gate_chapter(number, gated, pictures) for number, gated in enumerate(gates, start=1)),
         chapters=(replace(first, scatters=()), *others),
         definitions=DEFINITIONS,
