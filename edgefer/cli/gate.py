@@ -84,7 +84,7 @@ def command(
     as_json: bool,
     **said: Any,
 ) -> int:
-    """Decide whether ARTIFACT may take the place of BASELINE: pass, fail or underpowered.
+    """Decide whether ARTIFACT (or a compressed backbone) may take the place of BASELINE: pass, fail or underpowered.
 
     Both answer the same test rows here. It passes if the 95 % interval of the weighted F1 drop (paired bootstrap) ends
     at or below --max-drop, and fails if it begins above. A class also fails it that was lost (fewer than half of the

@@ -11,7 +11,8 @@ import click
 from edgefer.cli import console
 
 if TYPE_CHECKING:
-    from edgefer.report.collect import Group
+    from edgefer.report.collect import Gated, Group
+    from edgefer.report.gates import Pictures
 
 PATH = click.Path(path_type=Path)
 
@@ -36,7 +37,6 @@ def command(runs: tuple[Path, ...], out: Path, data: str | None, as_json: bool) 
     from edgefer.report.collect import gather
     from edgefer.report.emulation import kernel_warnings
     from edgefer.report.page import render
-    from edgefer.report.pictures import pictures_of
     from edgefer.report.verdict import judge
     from edgefer.report.write import write_all
 
@@ -46,8 +46,7 @@ def command(runs: tuple[Path, ...], out: Path, data: str | None, as_json: bool) 
         raise InputError(
             "--data shows faces of a gate, and none is given", hint="'edgefer gate --out' writes one"
         )
-    pictures = pictures_of(gates, data) if data else {}
-    written = write_all(out, render(groups, gates, pictures))
+    written = write_all(out, render(groups, gates, _pictures(gates, data)))
     verdicts, warnings = [judge(group) for group in groups], list(kernel_warnings(groups))
     if as_json:
         paths = [str(path) for path in written]
@@ -64,6 +63,15 @@ def command(runs: tuple[Path, ...], out: Path, data: str | None, as_json: bool) 
         console.note(warning)
     for path in written:
         console.note(f"wrote {path}")
+
+
+def _pictures(gates: tuple[Gated, ...], data: str | None) -> Pictures:
+    """Faces only where their owner asks for them; without, the report needs nothing that reads data."""
+    if data is None:
+        return {}
+    from edgefer.report.pictures import pictures_of
+
+    return pictures_of(gates, data)
 
 
 def _print_group(group: Group, sentence: str) -> None:

@@ -1,7 +1,7 @@
 """Pass, fail or underpowered, in sentences, and how many rows would tell.
 
 The drop of weighted F1 decides by its two-sided 95 % interval, the one that is shown: pass if it ends at or below the
-limit, fail if it begins above. So either answer is wrong for at most one in forty networks that stand at the limit
+limit, fail if it begins above. So either answer is wrong for about one in forty networks that stand at the limit
 (one-sided 2.5 %, the convention of non-inferiority trials).
 """
 

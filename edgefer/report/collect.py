@@ -119,9 +119,7 @@ def _gated(gates: Mapping[Path, Gate], runs: Sequence[Run]) -> tuple[Gated, ...]
         Gated(path, gate, labels.get(gate.artifact.sha256) or f"{gate.artifact.name} {gate.artifact.format}")
         for path, gate in gates.items()
     ]
-    return tuple(
-        sorted(found, key=_gate_place)
-    )
+    return tuple(sorted(found, key=_gate_place))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
