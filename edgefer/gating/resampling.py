@@ -10,6 +10,7 @@ for all of them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -68,7 +69,7 @@ def drops(pair: Pair, *, seed: int = 0) -> Drops:
     """All differences of a pair with 95 % intervals.
 
     A bootstrap knows only the changes it has seen: where few rows differ, or none, its interval shrinks to nothing. So
-    no interval is narrower than with one more row lost and one more won.
+    every interval of an F1 gets the variance of one more row lost and one more won.
 
     Source of that adjustment: Bonett and Price 2012, "Adjusted Wald Confidence Interval for a Difference of Binomial
     Proportions Based on Paired Data", which adds 1 to either count of differing rows.
@@ -77,13 +78,12 @@ def drops(pair: Pair, *, seed: int = 0) -> Drops:
     seen = [_figures(table.sum(axis=0)[None]) for table in (before, after)]
     redrawn = _redraw(before, after, seed)
     steps = _steps(pair)
-    right = [answers.argmax(axis=1) == pair.labels for answers in (pair.before, pair.after)]
-    swing = 100 * Z95 * np.sqrt(np.sum(right[0] != right[1]) + 2)
+    value, drawn = _pair(seen, redrawn, "class_f1")
     return Drops(
         # A row lost moves weighted F1 by (2 - F1 of its class + F1 of the other) / 2N, about 1 / N.
-        weighted=_interval(*_pair(seen, redrawn, "weighted_f1"), swing / len(pair)),
-        macro=_interval(*_pair(seen, redrawn, "macro_f1"), swing * _macro_step(pair, steps)),
-        classes=_class_drops(pair, _pair(seen, redrawn, "class_f1"), steps),
+        weighted=_interval(*_pair(seen, redrawn, "weighted_f1"), 1 / len(pair)),
+        macro=_interval(*_pair(seen, redrawn, "macro_f1"), _macro_step(pair, steps)),
+        classes=tuple(_interval(*each) for each in zip(value.T, drawn.T, steps, strict=True)),
         calibration=_interval(*_pair(seen[::-1], redrawn[::-1], "calibration_error"), 0.0),
     )
 
@@ -104,30 +104,20 @@ def _macro_step(pair: Pair, steps: Values) -> float:
     return float(np.sqrt(np.sum(shares * steps**2)) / pair.classes)
 
 
-def _class_drops(pair: Pair, found: tuple[Values, Values], steps: Values) -> tuple[Interval, ...]:
-    (value, drawn), said = found, [answers.argmax(axis=1) for answers in (pair.before, pair.after)]
-    intervals = []
-    for number in range(pair.classes):
-        differing = np.sum((said[0] == number) != (said[1] == number)) + 2
-        least = 100 * Z95 * np.sqrt(differing) * steps[number]
-        intervals.append(_interval(value[:, number], drawn[:, number], least))
-    return tuple(intervals)
-
-
 def _pair(seen: list[Figures], redrawn: list[Figures], name: str) -> tuple[Values, Values]:
     """First minus second in points: as seen (1, ...), and redrawn (B, ...)."""
     once, often = (100 * (getattr(each[0], name) - getattr(each[1], name)) for each in (seen, redrawn))
     return once, often
 
 
-def _interval(value: Values, drawn: Values, least: float) -> Interval:
-    """The percentile interval, at least ``least`` to either side of the value; differences of scores end at 100."""
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    middle, least = float(value[0]), float(least)
+def _interval(value: Values, drawn: Values, step: float) -> Interval:
+    """The percentile interval, widened by two rows that move the value by ``step`` (0..1) each; within -100..100."""
+    low, high = (float(each) for each in np.quantile(drawn, (0.025, 0.975)))
+    middle, more = float(value[0]), 100 * Z95 * math.sqrt(2) * float(step)
     return Interval(
         value=middle,
-        low=max(min(float(low), middle - least), -100.0),
-        high=min(max(float(high), middle + least), 100.0),
+        low=max(middle - math.hypot(max(middle - low, 0.0), more), -100.0),
+        high=min(middle + math.hypot(max(high - middle, 0.0), more), 100.0),
     )
 
 

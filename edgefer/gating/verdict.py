@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from edgefer.gating.record import ClassChange, Interval, Limits, VerdictWord
 
-# Losing every hit of a class is certain from here on, with nine classes and Holm's adjustment: 9 / 2^9 < 0.025.
-ENOUGH_HITS = 9
+# Losing that many hits and winning none is certain, with Holm's adjustment for nine classes and as many floors:
+# 18 / 2^10 < 0.025.
+ENOUGH_HITS = 10
 MOST_ROWS = 1_000_000
 """More labelled faces than anyone has: a drop this near its limit is not to be told from it."""
 
@@ -81,8 +82,9 @@ def _class_findings(classes: Sequence[ClassChange], rows: int) -> Iterator[Findi
 
 def _undecided(each: ClassChange, rows: int) -> Finding:
     if each.p_lost is not None:
-        net = each.only_before - each.only_after
-        needed: int | None = math.ceil(rows * ENOUGH_HITS / net)
+        # What a sign test needs grows with the rows that differ, and falls with the square of their surplus.
+        net, differing = each.only_before - each.only_after, each.only_before + each.only_after
+        needed: int | None = math.ceil(rows * ENOUGH_HITS * differing / net**2)
         return Finding(
             "underpowered", f"class {each.name} may be lost: {_hits(each)}{_would(needed)}", needed
         )

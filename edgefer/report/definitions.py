@@ -41,8 +41,8 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "95 % interval",
-        "Of a difference: paired bootstrap, rows drawn anew for both at once; never narrower than with one more row "
-        "lost and one more won, for few rows that all agree prove little.",
+        "Of a difference: paired bootstrap, rows drawn anew for both at once, with the variance of one more row lost "
+        "and one more won, for few rows that all agree prove little.",
     ),
     (
         "Lost class",

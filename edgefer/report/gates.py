@@ -83,12 +83,12 @@ def _figures(gate: Gate, title: str) -> Table:
     def line(name: str, values: Sequence[float], change: Interval) -> tuple[Cell, ...]:
         return (Cell(name), *(Cell(words.f1(value)) for value in values), *_interval(change))
 
-    def both(side: Side) -> tuple[float, float, float]:
+    def values_of(side: Side) -> tuple[float, float, float]:
         return side.score.weighted_f1, side.score.macro_f1, side.calibration_error
 
     names = ("weighted F1", "macro F1", "calibration error (rise)")
     changes = (gate.weighted_drop, gate.macro_drop, gate.calibration)
-    values = zip(both(gate.baseline), both(gate.artifact), strict=True)
+    values = zip(values_of(gate.baseline), values_of(gate.artifact), strict=True)
     rows = [line(*each) for each in zip(names, values, changes, strict=True)]
     only = (
         Cell("rows only this one gets right"),
@@ -96,7 +96,7 @@ def _figures(gate: Gate, title: str) -> Table:
         Cell(f"{gate.only_after:,}"),
     )
     rows.append((*only, Cell(f"McNemar's p {gate.p:.2g}"), Cell(words.ABSENT)))
-    columns = ("", "baseline", "artifact", "drop, points", "95 % interval")
+    columns = ("figure", "baseline", "artifact", "drop, points", "95 % interval")
     return Table(f"Figures, {title}", columns, (Body(tuple(rows)),))
 
 
