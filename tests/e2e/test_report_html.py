@@ -138,6 +138,34 @@ def test_the_page_is_not_blank(page):
     assert all(band.any() for band in bands)
 
 
+def test_the_committed_records_make_a_page_with_their_numbers(tmp_path):
+    kept = Path(__file__).parents[2] / "benchmarks" / "records"
+    measured = sorted((kept / "s0-mobilenetv2").glob("*.cpu.json"))
+    emulated = sorted((kept / "pi" / "s0-mobilenetv2").glob("*.json"))
+    found = gather([*measured, *emulated, *sorted((kept / "gate").glob("mobilenetv2*.json"))])
+    page = tmp_path / "report.html"
+    page.write_text(str(render(found.groups, found.gates)["report.html"]), encoding="utf-8")
+    assert measure(page, 1280)["overflow"] == "0"
+    dumped = browse(page, tmp_path / "profile", "--dump-dom")
+    rows = [
+        re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>.*?</tr>", dumped, flags=re.DOTALL)
+    ]
+    for group in found.groups:
+        for run in group.runs:
+            scores = {
+                f"{run.record.accuracy.full.weighted_f1:.4f}",
+                f"{run.record.accuracy.full.macro_f1:.4f}",
+            }
+            mine = [set(row) for row in rows if row[: len(run.label.split())] == run.label.split()]
+            assert any(scores <= row for row in mine), run.label
+            assert all(
+                any(f"{t.fps:,.0f}" in row for row in mine) for t in run.record.timings if t.fps >= 100
+            )
+    for gated in found.gates:
+        drop = gated.gate.weighted_drop
+        assert f"{points(drop.low)} to {points(drop.high)}" in dumped
+
+
 def test_on_paper_it_is_some_landscape_pages(page):
     paper = page.with_name("report.pdf")
     browse(page, page.parent / "profile", "--no-pdf-header-footer", f"--print-to-pdf={paper}")
