@@ -22,6 +22,7 @@ from benchmarks.compression import tables
 from benchmarks.coreml_results import coreml, networks
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
+from benchmarks.gate_results import gates
 from benchmarks.results import NOT_YET, costs, markdown_table, results
 from benchmarks.seeds.collect import collect, packed
 from benchmarks.seeds.pair import PAIRS, Pair
@@ -144,6 +145,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "help": _help,
     "students": tables.students,
     "stock": tables.stock,
+    "gates": gates,
     **{f"card-{name}": partial(tables.model_card, name) for name in models()},
 }
 CARDS = tuple(folder / CARD for folder in models().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,29 @@ def mcnemar_p(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.b
     return float(binomtest(only_first, differing).pvalue) if differing else 1.0
 
 
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust p values for being several (Holm 1979); scipy offers the false discovery rate only."""
+    adjusted, largest = [0.0] * len(p), 0.0
+    for rank, number in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, p[number] * (len(p) - rank)))
+        adjusted[number] = largest
+    return adjusted
+
+
 CALIBRATION_BINS = 15
+
+
+def calibration_gaps(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[Any], *, bins: int = CALIBRATION_BINS
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """For each row its bin by the probability of the predicted class, and right (0 or 1) minus that probability.
+
+    There are ``bins`` equally wide bins (l, r]; probabilities are (N, K), labels and both results (N,).
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    inner_edges = np.arange(1, bins) / bins
+    return np.searchsorted(inner_edges, confidence, side="left"), right - confidence
 
 
 def calibration_error(
@@ -158,8 +181,8 @@ def calibration_error(
 ) -> float:
     """Expected calibration error (0..1) of class probabilities (N, K) against true class numbers (N,).
 
-    Rows are sorted by the probability of the predicted class into ``bins`` equally wide bins (l, r]; the error is
-    the mean over rows of |share of right answers - mean probability| of the row's bin.
+    The mean over rows of |share of right answers - mean probability| of the row's bin, as ``calibration_gaps`` bins
+    them.
 
     Source: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", with their 15 bins.
 
@@ -168,12 +191,9 @@ def calibration_error(
     """
     if not len(labels):
         raise InputError("no rows to score", hint="'edgefer data inspect' counts rows and leaked ones")
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
-    inner_edges = np.arange(1, bins) / bins
-    number = np.searchsorted(inner_edges, confidence, side="left")
-    gaps = np.bincount(number, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    number, gaps = calibration_gaps(probabilities, labels, bins=bins)
+    sums = np.bincount(number, weights=gaps, minlength=bins)
+    return float(np.abs(sums).sum() / len(labels))
 
 
 def divergence(exact: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

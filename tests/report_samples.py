@@ -15,8 +15,13 @@ from edgefer import metrics
 from edgefer.artifact import Baseline
 from edgefer.bench.emulated import Instructions, Parity
 from edgefer.bench.record import Accuracy, ArtifactRef, BatchTiming, ColdStart, RunRecord
+from edgefer.datasets.loading import load
+from edgefer.gating.contender import Contender
+from edgefer.gating.gate import gate as run_gate
+from edgefer.gating.record import Gate, Limits
+from edgefer.gating.rows import Choice
 from edgefer.metrics import Score
-from edgefer.spec import LabelSet, Step
+from edgefer.spec import InputSpec, LabelSet, Step
 
 LABELS = LabelSet(
     source="ferplus-9",
@@ -180,3 +185,35 @@ def save(folder: Path, given: list[RunRecord]) -> list[Path]:
         path.write_bytes(msgspec.json.encode(each))
         paths.append(path)
     return paths
+
+
+@cache
+def gate(format_id: str = "onnx-int8") -> Gate:
+    """A gate of one of the records' artifacts on synthetic faces: contempt becomes neutral, some others change."""
+    faces = load("synthetic", LABELS.source, size=(24, 24), channels=1)
+    labels = faces.split("test").labels
+    random = np.random.RandomState(3)
+    before = np.where(random.uniform(size=len(labels)) < 0.85, labels, random.choice(9, size=len(labels)))
+    after = np.where(random.uniform(size=len(labels)) < 0.97, before, 0)
+    after[after == LABELS.names.index("contempt")] = 0
+
+    def contender(kind: str, of: str, classes: npt.NDArray[Any]) -> Contender:
+        sure = np.linspace(0.4, 0.9, len(labels))[:, None]
+        answers = np.where(np.eye(9, dtype=bool)[classes], sure, (1 - sure) / 8).astype(np.float32)
+        kept = answers[~faces.split("test").leaked]
+        return Contender(
+            path=Path(f"{of}.file"),
+            name="mobilenetv2",
+            format=kind,
+            sha256=sha(of),
+            bytes=1,
+            input=InputSpec(height=24, width=24, channels=1, range=(0.0, 1.0)),
+            labels=LABELS,
+            lineage=(),
+            executed_on=f"{kind} 1.0",
+            answer=lambda _: kept,
+        )
+
+    sides = (contender(format_id, format_id, after), contender("keras", "backbone", before))
+    limits = Limits(max_drop=0.5, floors={"fear": 0.2})
+    return run_gate(*sides, lambda _: faces, limits, Choice())

@@ -172,6 +172,22 @@ def _tflite_bytes(saved: Path, images: Floats, *, per_channel: bool = True) -> b
     return content
 
 
+def per_tensor(backbone: Backbone, images: Floats, work: Path) -> tuple[Path, IOSpec]:
+    """A stock int8 file without per-channel scales, calibrated with ``images``, and how it wants to be fed."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with quiet_native():
+        backbone.model.export(str(work / "saved"), verbose=False)
+    path = work / "per-tensor.tflite"
+    path.write_bytes(_tflite_bytes(work / "saved", images, per_channel=False))
+    return path, _io(Interpreter(model_path=str(path)))
+
+
+def _io(interpreter: Any) -> IOSpec:
+    (image,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    return IOSpec(mode="float", input=_tensor(image), output=_tensor(answer))
+
+
 def _tflite(backbone: Backbone, content: bytes, what: str, work: Path) -> File:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -179,7 +195,7 @@ def _tflite(backbone: Backbone, content: bytes, what: str, work: Path) -> File:
     path.write_bytes(content)
     interpreter = Interpreter(model_path=str(path), num_threads=default_threads())
     (image,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
-    io = IOSpec(mode="float", input=_tensor(image), output=_tensor(answer))
+    io = _io(interpreter)
 
     def prepare(pixels: Pixels) -> Any:
         feed = feed_for(pixels, backbone.input, io)

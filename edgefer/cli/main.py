@@ -15,7 +15,7 @@ from edgefer.errors import EdgeferError
 
 NOT_COMMANDS = {
     "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated", "bench_hosts",
-    "bench_tables",
+    "bench_tables", "gate_tables",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgefer.errors import InputError
 from edgefer.registry import suggestion
@@ -12,7 +12,7 @@ from edgefer.registry import suggestion
 if TYPE_CHECKING:
     from edgefer.backbones.base import Backbone
     from edgefer.datasets.base import Dataset
-    from edgefer.spec import LabelSet
+    from edgefer.spec import LabelSet, Lineage
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,19 @@ def open_model(model: Path, said: Said) -> tuple[Backbone, Dataset | None]:
     return backbone, dataset
 
 
-def warn_of_trained_rows(backbone: Backbone, dataset: Dataset) -> None:
+class Trained(Protocol):
+    """A backbone, or what was made of one."""
+
+    @property
+    def name(self) -> str:
+        """What notes call it."""
+
+    @property
+    def lineage(self) -> Lineage:
+        """How it was made."""
+
+
+def warn_of_trained_rows(backbone: Trained, dataset: Dataset) -> None:
     """Say so where a backbone was most likely trained on the test rows it is about to be scored on."""
     from edgefer.cli import console
     from edgefer.datasets.scoring import may_have_been_trained_on

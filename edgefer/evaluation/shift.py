@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgefer.metrics import holm
 from edgefer.preprocessing import Floats
 from edgefer.spec import Frozen
 
@@ -164,15 +165,6 @@ def recall_changes(reference: Matrix, second: Matrix, names: Sequence[str]) -> t
         )
         for k, name in enumerate(names)
     )
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjust p values for being several (Holm 1979); scipy offers the false discovery rate only."""
-    adjusted, largest = [0.0] * len(p), 0.0
-    for rank, number in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        largest = max(largest, min(1.0, p[number] * (len(p) - rank)))
-        adjusted[number] = largest
-    return adjusted
 
 
 def _logarithms(probabilities: Floats) -> Matrix:

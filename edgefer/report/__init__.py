@@ -1,4 +1,4 @@
-"""RunRecords in; Markdown, CSV and one self-contained HTML page out. Pure: equal input, equal bytes.
+"""RunRecords and gates in; Markdown, CSV, plots and one self-contained HTML page out. Pure: equal input, equal bytes.
 
 =================  ==========================================================================
 ``collect``        find the records, name the rows, refuse what does not belong together
@@ -7,9 +7,11 @@
 ``verdict``        what the numbers mean, in sentences
 ``tables``         artifacts, speed, F1 drop per class
 ``confusion``      confusion matrices
+``gates``          gates: drops with intervals, flips, changed rows; ``gate_plots`` draws them
+``pictures``       the faces whose class changed, from their owner's data
 ``provenance``     environment, rows, hashes, lineage
-``plots``          the same numbers drawn, as SVG
-``svg``            what makes a figure fit to stand inside a page
+``plots``          the same numbers drawn
+``svg``            a figure as SVG that fits inside a page, and as PNG
 ``labelling``      names beside points
 ``definitions``    what the words mean
 ``words``          numbers as text

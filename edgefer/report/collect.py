@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edgefer.bench.record import Kind, RunRecord, load_record
 from edgefer.errors import InputError
+from edgefer.gating.record import Gate, as_gate
 from edgefer.metrics import Score
 
 KINDS: tuple[Kind, ...] = ("measured", "emulated", "estimated")
@@ -37,6 +40,31 @@ class Group:
         return f"{self.target}, {self.kind}"
 
 
+@dataclass(frozen=True)
+class Gated:
+    """A gate, the file it came from, and the name its artifact has within this report."""
+
+    path: Path
+    gate: Gate
+    label: str
+
+    @property
+    def against(self) -> str:
+        """What the artifact was held against."""
+        baseline = self.gate.baseline
+        return (
+            f"float {baseline.name}" if baseline.format == "keras" else f"{baseline.name} {baseline.format}"
+        )
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a report is about."""
+
+    groups: tuple[Group, ...]
+    gates: tuple[Gated, ...]
+
+
 def synthetic_words(group: Group) -> str:
     """``, synthetic data`` to stand behind accuracy figures of the group if any of them is, else nothing."""
     synthetic = any(run.record.accuracy.synthetic for run in group.runs if run.record.accuracy)
@@ -53,10 +81,45 @@ def collect(paths: Sequence[Path]) -> tuple[Group, ...]:
         InputError: a path holds no record or something else, an artifact has two records of one kind for one
             target, or records were scored on different rows.
     """
-    loaded = [(file, load_record(file)) for file in _files(paths)]
+    return gather(paths).groups
+
+
+def gather(paths: Sequence[Path]) -> Material:
+    """Read all records as ``collect`` does, and the gates among them: failed ones first, then by their artifacts.
+
+    Raises:
+        InputError: as ``collect``, or there are gates only.
+    """
+    files = _files(paths)
+    gates = {file: as_gate(raw, file) for file in files if (raw := _sniffed(file)) is not None}
+    loaded = [(file, load_record(file)) for file in files if file not in gates]
+    if not loaded:
+        raise InputError(
+            f"{files[0]}: a gate, and no RunRecord of what stood at it",
+            hint="give the records of 'edgefer bench' too",
+        )
     _refuse_duplicates(loaded)
     _refuse_mixed_rows(loaded)
-    return _grouped(_named(loaded))
+    runs = _named(loaded)
+    return Material(_grouped(runs), _gated(gates, runs))
+
+
+def _sniffed(file: Path) -> dict[str, object] | None:
+    """The JSON object in a file if it calls itself a gate; what else it may be is another reader's to say."""
+    try:
+        raw = msgspec.json.decode(file.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return raw if isinstance(raw, dict) and "gate" in raw else None
+
+
+def _gated(gates: Mapping[Path, Gate], runs: Sequence[Run]) -> tuple[Gated, ...]:
+    labels = {run.record.artifact.sha256: run.label for run in runs}
+    found = [
+        Gated(path, gate, labels.get(gate.artifact.sha256) or f"{gate.artifact.name} {gate.artifact.format}")
+        for path, gate in gates.items()
+    ]
+    return tuple(sorted(found, key=_gate_place))
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -69,6 +132,12 @@ def _in_folder(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder}: holds no RunRecord (*.json)", hint="edgefer bench writes them")
     return files
+
+
+def _gate_place(gated: Gated) -> tuple[int, str, str, int, str]:
+    gate = gated.gate
+    severity = ("fail", "underpowered", "pass").index(gate.gate)
+    return (severity, gated.label, gated.against, -gate.rows.rows, gated.path.name)
 
 
 def _refuse_duplicates(loaded: Iterable[tuple[Path, RunRecord]]) -> None:
@@ -117,18 +186,14 @@ def _short(value: str) -> str:
 
 
 def _named(loaded: Iterable[tuple[Path, RunRecord]]) -> list[Run]:
-    """Name each artifact no longer than tells it apart: format, then with its name, then with its hash."""
+    """Name each artifact no longer than tells it apart: format, its name where there are several, its hash."""
     loaded = list(loaded)
-    schemes: tuple[Callable[[RunRecord], str], ...] = (
-        lambda record: record.artifact.format,
-        lambda record: f"{record.artifact.name} {record.artifact.format}",
-        lambda record: f"{record.artifact.name} {record.artifact.format} {record.artifact.sha256[:8]}",
-    )
-    for scheme in schemes:
-        artifacts = {record.artifact.sha256: scheme(record) for _, record in loaded}
-        if max(Counter(artifacts.values()).values()) == 1:
-            break
-    return [Run(path, record, scheme(record)) for path, record in loaded]
+    artifacts = {record.artifact.sha256: record.artifact for _, record in loaded}
+    several = len({each.name for each in artifacts.values()}) > 1
+    short = {sha: f"{each.name} {each.format}" if several else each.format for sha, each in artifacts.items()}
+    shared = Counter(short.values())
+    labels = {sha: label if shared[label] == 1 else f"{label} {sha[:8]}" for sha, label in short.items()}
+    return [Run(path, record, labels[record.artifact.sha256]) for path, record in loaded]
 
 
 def _grouped(runs: Iterable[Run]) -> tuple[Group, ...]:

@@ -34,6 +34,22 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "leaked rows. Smallest and fastest are chosen among those.",
     ),
     (
+        "Gate",
+        "An artifact and its baseline answer the same rows. Pass: the 95 % interval of the weighted F1 drop ends at or "
+        "below the limit, and no class is lost or below its floor. Fail: it begins above the limit, or a class surely "
+        "is. Underpowered: the rows do not tell.",
+    ),
+    (
+        "95 % interval",
+        "Of a difference: paired bootstrap, rows drawn anew for both at once, with the variance of one more row lost "
+        "and one more won, for few rows that all agree prove little.",
+    ),
+    (
+        "Lost class",
+        "Fewer than half of the rows that the baseline recognised still are, and chance does not explain it (McNemar's "
+        "exact test, Holm's adjustment for several classes).",
+    ),
+    (
         "Pareto front",
         "The artifacts that no other beats: none is as small (or fast) and as accurate, and better in one.",
     ),

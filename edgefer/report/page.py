@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import edgefer
 from edgefer.errors import MissingExtraError
 from edgefer.report.by_target import target_table
-from edgefer.report.collect import Group
+from edgefer.report.collect import Gated, Group
 from edgefer.report.confusion import confusion_tables
 from edgefer.report.definitions import DEFINITIONS
 from edgefer.report.emulation import kernel_warnings, parity_table
+from edgefer.report.gates import GateChapter, Pictures, gate_chapter
 from edgefer.report.plots import drop_plots, scatter_plots
-from edgefer.report.provenance import environment_table, hash_table, record_table, rows_table
-from edgefer.report.sheet import render_csv
+from edgefer.report.provenance import environment_table, gate_table, hash_table, record_table, rows_table
+from edgefer.report.sheet import render_csv, render_gate_csv
 from edgefer.report.svg import Plot, drawing_style
 from edgefer.report.tables import HEAT_STEPS, Table, artifact_table, class_drop_table, speed_table
 from edgefer.report.variants import variant_table
@@ -46,7 +48,8 @@ class Chapter:
 class Page:
     """The report, ready to be rendered.
 
-    ``synthetic`` names the drawn data sets among the data; ``by_target`` is None where there is but one target.
+    ``synthetic`` names the drawn data sets among the data; ``front`` are the first chapter's scatter plots;
+    ``by_target`` is None where there is but one target.
     """
 
     version: str
@@ -56,14 +59,23 @@ class Page:
     verdicts: tuple[Verdict, ...]
     blind_spots: str
     warnings: tuple[str, ...]
+    front: tuple[Plot, ...]
     by_target: Table | None
+    gates: tuple[GateChapter, ...]
     chapters: tuple[Chapter, ...]
     definitions: tuple[tuple[str, str], ...]
     provenance: tuple[Table, ...]
 
+    @property
+    def pictured(self) -> bool:
+        """Whether the page holds pictures of faces."""
+        return any(each.picture for gate in self.gates for each in gate.worst)
 
-def render(groups: Sequence[Group]) -> dict[str, str]:
-    """The files of a report by name: Markdown, CSV, HTML.
+
+def render(
+    groups: Sequence[Group], gates: Sequence[Gated] = (), pictures: Pictures = MappingProxyType({})
+) -> dict[str, str | bytes]:
+    """The files of a report by name: Markdown, CSV, HTML, and its plots as SVG and PNG.
 
     Raises:
         MissingExtraError: the packages of the ``report`` extra are not installed.
@@ -72,25 +84,42 @@ def render(groups: Sequence[Group]) -> dict[str, str]:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "report")
     with drawing_style():
-        page = _build(groups)
+        page = _build(groups, gates, pictures)
     templates = _templates()
-    return {
+    files: dict[str, str | bytes] = {
         "report.md": templates.get_template("report.md.jinja").render(page=page),
         "report.csv": render_csv(groups),
         "report.html": templates.get_template("report.html.jinja").render(page=page, heat_steps=HEAT_STEPS),
     }
+    if gates:
+        files["gates.csv"] = render_gate_csv(gates)
+    for plot in _plots(page):
+        files[f"plots/{plot.name}.svg"] = plot.svg + "\n"
+        files[f"plots/{plot.name}.png"] = plot.png
+    return files
 
 
-def _build(groups: Sequence[Group]) -> Page:
+def _plots(page: Page) -> Iterator[Plot]:
+    yield from page.front
+    for gate in page.gates:
+        yield gate.plot
+    for chapter in page.chapters:
+        yield from chapter.scatters
+        yield from chapter.drops
+
+
+def _build(groups: Sequence[Group], gates: Sequence[Gated], pictures: Pictures) -> Page:
     runs = [run for group in groups for run in group.runs]
     scored = [run.record.accuracy for run in runs if run.record.accuracy]
     rows = rows_table(groups)
     tables = (
         *([rows] if rows else []),
         *map(environment_table, groups),
+        *([gate_table(gates)] if gates else []),
         hash_table(groups),
         record_table(groups),
     )
+    first, *others = (_chapter(number, group) for number, group in enumerate(groups, start=1))
     return Page(
         version=edgefer.__version__,
         models=_names(run.record.artifact.name for run in runs),
@@ -99,8 +128,10 @@ def _build(groups: Sequence[Group]) -> Page:
         verdicts=tuple(map(judge, groups)),
         blind_spots=_names(blind_spots(groups)),
         warnings=tuple(kernel_warnings(groups)),
+        front=first.scatters,
         by_target=target_table(groups) if len(groups) > 1 else None,
-        chapters=tuple(_chapter(number, group) for number, group in enumerate(groups, start=1)),
+        gates=tuple(gate_chapter(number, gated, pictures) for number, gated in enumerate(gates, start=1)),
+        chapters=(replace(first, scatters=()), *others),
         definitions=DEFINITIONS,
         provenance=tables,
     )

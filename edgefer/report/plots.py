@@ -14,7 +14,7 @@ from edgefer.report.collect import Group, Run, synthetic_words
 from edgefer.report.compare import ALLOWED_DROP, Comparison, by_baseline, compare
 from edgefer.report.labelling import place_labels
 from edgefer.report.pareto import pareto_front
-from edgefer.report.svg import INK, MUTED, Plot, figure, render
+from edgefer.report.svg import DASHES, GAIN, INK, LOSS, MUTED, Plot, figure, finished
 from edgefer.report.tables import HEAT_STEPS, heat
 from edgefer.report.verdict import batches, timing_at
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart with any kind of colour vision; the shapes say the same again.
 CONTAINERS = {"tflite": ("#0072B2", "o"), "onnx": ("#D55E00", "s"), "coreml": ("#009E73", "^")}
 OTHER = ("#666666", "D")
-LOSS, GAIN = "#D55E00", "#0072B2"
-DASHES = (0, (4, 3))
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def _scatter(group: Group, what: str, unit: str, spots: Sequence[Spot]) -> Plot 
     _dress(axes, f"{what}, {unit}", f"weighted F1{synthetic_words(group)}", [spot.cost for spot in spots])
     place_labels(drawing, axes, [(spot.cost, spot.f1, spot.run.label) for spot in spots])
     caption = _scatter_caption(group, what, spots, front)
-    return Plot(caption, render(drawing, f"{group.title} {what}", caption))
+    return finished(drawing, f"{group.title} {what}", caption)
 
 
 def _scatter_caption(group: Group, what: str, spots: Sequence[Spot], front: Sequence[int]) -> str:
@@ -140,7 +138,7 @@ def _format_drops(group: Group, found: Sequence[tuple[Run, Comparison]]) -> Plot
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, fontsize=8)
     _name_bars(axes, [run.label for run, _ in found])
     caption = f"F1 drop per format ({group.title}{synthetic_words(group)}), with and without leaked rows."
-    return Plot(caption, render(drawing, f"{group.title} drops", caption), wide=True)
+    return finished(drawing, f"{group.title} drops", caption, wide=True)
 
 
 def _name_bars(axes: Axes, names: Sequence[str]) -> None:
@@ -165,7 +163,7 @@ def _class_drops(group: Group, found: Sequence[tuple[Run, Comparison]]) -> Plot:
         f"F1 drop per class ({group.title}{synthetic_words(group)}), in points: orange is loss, blue gain. "
         f"Artifacts of which no class moved by {HEAT_STEPS[0]:g} points are not drawn."
     )
-    return Plot(caption, render(drawing, f"{group.title} classes", caption), wide=True)
+    return finished(drawing, f"{group.title} classes", caption, wide=True)
 
 
 def _class_panel(axes: Axes, title: str, names: Sequence[str], values: Sequence[float]) -> None:

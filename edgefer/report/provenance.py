@@ -9,7 +9,7 @@ from typing import Any
 from edgefer.bench.record import Accuracy
 from edgefer.metrics import Score
 from edgefer.report import words
-from edgefer.report.collect import Group, Run
+from edgefer.report.collect import Gated, Group, Run
 from edgefer.report.tables import Body, Cell, Table
 
 
@@ -62,6 +62,26 @@ def _merged(key: str, described: Sequence[tuple[Run, dict[str, str]]]) -> str:
     if len(labels) == 1:
         return next(iter(labels))
     return "; ".join(f"{value} ({', '.join(names)})" for value, names in labels.items())
+
+
+def gate_table(gates: Sequence[Gated]) -> Table:
+    """Each gate: its file, what stood at it, what ran both, and the rows."""
+    columns = ("gate", "artifact", "artifact sha256", "against", "against sha256", "ran on", "rows sha256")
+    rows = tuple(_gate_row(each) for each in gates)
+    return Table("Gates", columns, (Body(rows),), frozenset(columns))
+
+
+def _gate_row(gated: Gated) -> tuple[Cell, ...]:
+    gate = gated.gate
+    return (
+        Cell(gated.path.name),
+        Cell(gated.label),
+        Cell(gate.artifact.sha256, style="code"),
+        Cell(gated.against),
+        Cell(gate.baseline.sha256, style="code"),
+        Cell(f"{gate.artifact.executed_on}; {gate.baseline.executed_on}"),
+        Cell(gate.rows.rows_sha256, style="code"),
+    )
 
 
 def hash_table(groups: Sequence[Group]) -> Table:

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from edgefer.bench.record import BatchTiming, RunRecord
-from edgefer.report.collect import Group, Run
+from edgefer.report.collect import Gated, Group, Run
 from edgefer.report.compare import compare, incomparable
 
 Value = str | float | int | None
@@ -25,6 +25,34 @@ def render_csv(groups: Sequence[Group]) -> str:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
+    return text.getvalue()
+
+
+def render_gate_csv(gates: Sequence[Gated]) -> str:
+    """Each gate's drops with their intervals: one line for weighted F1, macro F1 and each class."""
+    text = io.StringIO()
+    columns = (
+        "artifact",
+        "against",
+        "gate",
+        "rows",
+        "what",
+        "drop_points",
+        "low",
+        "high",
+        "standing",
+        "artifact_sha256",
+    )
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for gated in gates:
+        gate = gated.gate
+        head = (gated.label, gated.against, gate.gate, gate.rows.rows)
+        lines = [("weighted F1", gate.weighted_drop, ""), ("macro F1", gate.macro_drop, "")]
+        lines += [(each.name, each.drop, each.standing) for each in gate.classes]
+        for what, drop, standing in lines:
+            numbers = (round(value, 4) for value in (drop.value, drop.low, drop.high))
+            writer.writerow((*head, what, *numbers, standing, gate.artifact.sha256))
     return text.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Figures that need no display and no state, and their SVG made fit to stand inside a page."""
+"""Figures that need no display and no state: SVG fit to stand inside a page, and PNG to stand anywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1b2733", "#5a6672", "#dfe4e9"
+LOSS, GAIN = "#D55E00", "#0072B2"
+DASHES = (0, (4, 3))
+DOTS_PER_INCH = 150
 
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "edgefer",   # ids of clip paths would be random
@@ -39,10 +42,12 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing and what it shows; ``wide`` asks for the whole width of the page."""
+    """A drawing and what it shows; ``name`` suits a file, ``wide`` asks for the whole width of the page."""
 
+    name: str
     caption: str
     svg: str
+    png: bytes
     wide: bool = False
 
 
@@ -65,14 +70,21 @@ def figure(width: float, height: float) -> Figure:
     return drawing
 
 
-def render(drawing: Figure, name: str, description: str) -> str:
-    """The figure as one ``<svg>`` with a text alternative; ``name`` makes its ids unique in the page."""
+def finished(drawing: Figure, title: str, caption: str, *, wide: bool = False) -> Plot:
+    """The drawn figure; ``title`` gives its file name and must be its own within the page."""
+    name = re.sub(r"\W+", "-", title).strip("-")
+    picture = io.BytesIO()
+    drawing.savefig(picture, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return Plot(name, caption, _svg(drawing, name, caption), picture.getvalue(), wide)
+
+
+def _svg(drawing: Figure, prefix: str, description: str) -> str:
+    """The figure as one ``<svg>`` with a text alternative; ``prefix`` makes its ids unique in the page."""
     text = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawing.savefig(text, format="svg", metadata=nothing)
     body = text.getvalue()
     body = body[body.index("<svg") :]
-    prefix = re.sub(r"\W+", "-", name)
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
     body = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", body)
     label = f'<svg role="img" aria-label="{escape(description)}" '

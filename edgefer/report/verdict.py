@@ -56,6 +56,7 @@ def judge(group: Group) -> Verdict:
     kept = {run.label: (run, found) for run, found in compared if found and found.keeps}
     known = any(found for _, found in compared)
     problems = [problem for run, found in compared for problem in _problems(run, found)]
+    problems += _unstable(group.runs)
     return Verdict(
         title=group.title,
         sentence=_sentence(len(group.runs), len(kept), known=known),
@@ -119,14 +120,22 @@ def _problems(run: Run, found: Comparison | None) -> Iterator[Problem]:
         )
     if run.record.invalid:
         yield Problem(run.label, f"times do not count: {run.record.invalid}", fails=True)
-    unstable = [timing for timing in run.record.timings if timing.unstable]
-    if len(unstable) == 1:
+
+
+def _unstable(runs: Sequence[Run]) -> Iterator[Problem]:
+    """One line however many times are unstable; the tables mark each, the records say why."""
+    shaky = [(run, timing) for run in runs for timing in run.record.timings if timing.unstable]
+    if len(shaky) == 1:
+        (run, timing) = shaky[0]
+        yield Problem(run.label, f"unstable at batch {timing.batch}: {timing.unstable}", fails=False)
+    elif shaky:
+        labels = list(dict.fromkeys(run.label for run, _ in shaky))
+        total = sum(len(run.record.timings) for run in runs)
         yield Problem(
-            run.label, f"unstable at batch {unstable[0].batch}: {unstable[0].unstable}", fails=False
+            words.listing(labels) if len(labels) < 3 else f"{len(labels)} of {len(runs)} artifacts",
+            f"unstable in {len(shaky)} of {total} times; the tables mark them, the records say why",
+            fails=False,
         )
-    elif unstable:
-        sizes = words.listing([str(timing.batch) for timing in unstable])
-        yield Problem(run.label, f"unstable at batch {sizes}; its record says why", fails=False)
 
 
 def blind_spots(groups: Iterable[Group]) -> list[str]:

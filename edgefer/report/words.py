@@ -32,6 +32,11 @@ def points(value: float) -> str:
     return "0.00" if rounded == 0 else f"{rounded:+.2f}".replace("-", MINUS)
 
 
+def between(value: float, low: float, high: float) -> str:
+    """Points with the interval they lie in."""
+    return f"{points(value)} ({points(low)} to {points(high)})"
+
+
 def milliseconds(nanoseconds: float) -> str:
     """Nanoseconds as ms with three significant digits."""
     value = nanoseconds / 1e6

@@ -9,8 +9,8 @@ from edgefer.errors import InputError
 from edgefer.files import workspace
 
 
-def write_all(folder: Path, files: Mapping[str, str]) -> tuple[Path, ...]:
-    """Write ``files`` (name to text, UTF-8) into ``folder``, replacing those that are there.
+def write_all(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
+    """Write ``files`` (name to content, text as UTF-8) into ``folder``, replacing those that are there.
 
     Everything is written beside its destination and renamed only when all of it stands on disk, so that a
     failure leaves the old files.
@@ -22,6 +22,8 @@ def write_all(folder: Path, files: Mapping[str, str]) -> tuple[Path, ...]:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file", hint="name a folder with --out")
     with workspace(folder / "report") as staging:
-        for name, text in files.items():
-            (staging / name).write_text(text, encoding="utf-8", newline="\n")
+        for name, content in files.items():
+            for place in (staging / name, folder / name):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).write_bytes(content.encode() if isinstance(content, str) else content)
         return tuple((staging / name).replace(folder / name) for name in files)

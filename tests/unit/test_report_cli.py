@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from edgefer.cli.report import command
 from tests.report_samples import record, records, save
@@ -23,7 +26,14 @@ def test_a_folder_of_records_becomes_three_files_and_a_table(tmp_path):
     save(tmp_path / "runs", records())
     result = CliRunner().invoke(command, [str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["plots", *FILES]
+    plots = sorted((tmp_path / "out" / "plots").iterdir())
+    assert [path.suffix for path in plots] == [".png", ".svg"] * 7
+    for png, svg in zip(plots[::2], plots[1::2], strict=True):
+        assert png.stem == svg.stem
+        with Image.open(png) as image:
+            assert min(image.size) > 100
+        assert ElementTree.parse(svg).getroot().tag.endswith("svg")
     assert "7 of 8 artifacts keep" in result.output
     assert "raspberry-pi-5" in result.output
 
@@ -32,9 +42,9 @@ def test_json_gives_the_files_and_the_verdict(tmp_path):
     save(tmp_path / "runs", [record("tflite-fp32"), record("tflite-dynamic")])
     result = CliRunner().invoke(command, [str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--json"])
     answer = json.loads(result.stdout)
-    assert answer["files"] == [
-        str(tmp_path / "out" / name) for name in ("report.md", "report.csv", "report.html")
-    ]
+    pages = [str(tmp_path / "out" / name) for name in ("report.md", "report.csv", "report.html")]
+    assert answer["files"][:3] == pages
+    assert all(Path(file).exists() for file in answer["files"])
     assert answer["verdicts"][0]["picks"][0]["label"] == "tflite-dynamic"
 
 

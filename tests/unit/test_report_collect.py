@@ -36,8 +36,8 @@ def test_labels_are_as_short_as_tells_artifacts_apart(tmp_path):
     assert labels("a", one) == {"tflite-int8"}
     assert labels("b", one, other) == {"mobilenetv2 tflite-int8", "resnet50v2 tflite-int8"}
     assert labels("c", one, again) == {
-        f"mobilenetv2 tflite-int8 {sha('tflite-int8')[:8]}",
-        f"mobilenetv2 tflite-int8 {sha('again')[:8]}",
+        f"tflite-int8 {sha('tflite-int8')[:8]}",
+        f"tflite-int8 {sha('again')[:8]}",
     }
 
 

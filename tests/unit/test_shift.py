@@ -17,10 +17,10 @@ from edgefer.evaluation.shift import (
     em_shares,
     expected_confusion,
     fit_scaling,
-    holm,
     macro_f1,
     recall_changes,
 )
+from edgefer.metrics import holm
 from edgefer.spec import LabelSet
 
 NAMES = LabelSet(source="test", names=("calm", "glad", "sad"))
