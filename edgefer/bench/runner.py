@@ -170,7 +170,7 @@ def _record(each: _Run, job: Job, started: str, around: dict[str, Any], invalid:
     cold = each.cold
     return RunRecord(
         schema=SCHEMA,
-        kind="emulated" if each.runtime.stands_in else "measured",
+        kind="emulated" if each.runtime.stands_in or job.target.elsewhere else "measured",
         artifact=reference(each.artifact),
         target=job.target.id,
         executed_on=each.session.executed_on,

@@ -110,7 +110,7 @@ def command(
         refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
-    files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    files = record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
     failure = None
     if host:
@@ -179,7 +179,7 @@ def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
         return measure(artifacts, job, advance)
 
 
-def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
+def record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
     """Where each record goes; two artifacts may not want the same place."""
     files = [out / f"{a.path.stem}.{a.format}.{target}.json" for a in artifacts]
     for number, file in enumerate(files):
