@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,9 +49,31 @@ class BundleProofs(Frozen, frozen=True):
     proofs: tuple[BundleProof, ...]
 
 
+class StartUp(Frozen, frozen=True):
+    """Wall seconds under emulation, a fresh process each: Python alone, with the runtime's import, the whole proof."""
+
+    board: str
+    runtime: str
+    artifact: str
+    python: tuple[float, ...]
+    runtime_import: tuple[float, ...]
+    golden: tuple[float, ...]
+
+
+class StartUps(Frozen, frozen=True):
+    """How bundles start. Schema history: 1 — first version."""
+
+    schema: int
+    made: str
+    host: str
+    qemu: str
+    started: tuple[StartUp, ...]
+
+
 def emulated(records: Path = PI) -> str:
     """One table a network that was run, with what it was run on."""
     parts = [part for name in NAMES if (part := _network(name, records))]
+    parts += [_started(path) for path in sorted(records.glob("*.startup.json"))]
     return "\n\n".join(parts) or NOT_YET
 
 
@@ -127,3 +150,32 @@ def _proof_row(proofs: Sequence[BundleProof]) -> tuple[str, ...]:
     apart = (f"{max(values):.2g}" if values else words.ABSENT for values in figures)
     how = first.executed_on.partition("(CPU, ")[2].partition(",")[0]
     return (first.artifact.removesuffix(".tflite"), first.runtime, status, *apart, first.reason or how)
+
+
+def _started(path: Path) -> str:
+    """How long a bundle takes to prove itself on each board, and how much of that is its own."""
+    taken = msgspec.json.decode(path.read_bytes(), type=StartUps)
+    columns = (
+        "board",
+        "runtime",
+        "Python alone",
+        "with the runtime's import",
+        "`--golden`",
+        "the runner's own",
+    )
+    title = (
+        f"The start of `{taken.started[0].artifact}`'s bundle, in wall seconds **of emulation** (QEMU {taken.qemu} on "
+        f"{taken.host}, other work beside it; median of {len(taken.started[0].golden)}; {taken.made}). A board's own "
+        "seconds are not known."
+    )
+    return f"{title}\n\n{markdown_table(columns, map(_start_row, taken.started))}"
+
+
+def _start_row(start: StartUp) -> tuple[str, ...]:
+    medians = [statistics.median(each) for each in (start.python, start.runtime_import, start.golden)]
+    figures = (*medians, medians[2] - medians[1])
+    return (
+        start.board.removeprefix("raspberry-").replace("pi-", "Pi "),
+        start.runtime,
+        *(f"{x:.2f}" for x in figures),
+    )

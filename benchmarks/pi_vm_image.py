@@ -12,6 +12,7 @@ import io
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from pathlib import Path
 
 import click
 
-from edgefer.emulation import debian, pieces, tools
+from benchmarks.costs import run
+from edgefer.emulation import debian, pieces
+from edgefer.files import atomic_directory
 
 QEMU, MKE2FS = "qemu-system-aarch64", "mke2fs"
 NEEDED = {QEMU: "qemu-system-arm", MKE2FS: "e2fsprogs", "ssh-keygen": "openssh-client", "dpkg-deb": "dpkg"}
@@ -42,7 +45,7 @@ exec busybox switch_root /root /sbin/start
 """
 START = """#!/bin/busybox sh
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-busybox --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mkdir -p /dev/pts && mount -t devpts pts /dev/pts
@@ -82,18 +85,11 @@ def build(work: Path, port: int) -> None:
         if not shutil.which(program):
             raise click.ClickException(f"{program} is missing; run: apt-get install {package}")
     pieces.set_up((pieces.system(), pieces.site("ai-edge-litert")))
-    if not (work / "disk").exists():
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        _keys(work, port)
-        _kernel(work)
-        _disk(work)
-
-
-def _keys(work: Path, port: int) -> None:
-    for name in ("user_key", "host_key", "other_key"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(work / name)]
-        tools.run(command, "no key can be made")
+    if not work.exists():
+        with atomic_directory(work) as folder:
+            _keys(folder)
+            _kernel(folder)
+            _disk(folder)
     names = " ".join(ACCOUNTS)
     text = CLIENT.format(names=names, port=port, work=work)
     text += "".join(f"Host {name}\n    User {name}\n" for name in ACCOUNTS)
@@ -101,27 +97,31 @@ def _keys(work: Path, port: int) -> None:
     know(work, "host_key", port)
 
 
+def _keys(work: Path) -> None:
+    for name in ("user_key", "host_key", "other_key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(work / name)]
+        run(command)
+
+
 def know(work: Path, key: str, port: int) -> None:
     """Make ``key`` the one that the client expects of the machine."""
-    public = (work / f"{key}.pub").read_text().rpartition(" ")[0] or (work / f"{key}.pub").read_text()
-    (work / "known_hosts").write_text(f"[127.0.0.1]:{port} {public.strip()}\n")
+    kind, public = (work / f"{key}.pub").read_text().split()[:2]
+    (work / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {public}\n")
 
 
-def _fetch(work: Path, root: Path, packages: Sequence[str]) -> list[Path]:
-    """Debian packages, unpacked into ``root``."""
-    files = debian.download(work, debian.MIRROR, packages)
-    for file in files:
-        tools.run(["dpkg-deb", "-x", str(file), str(root)], f"{file.name} cannot be unpacked")
-    return files
+def _fetch(root: Path, packages: Sequence[str]) -> str:
+    """Unpack Debian packages into ``root``; what the last of them depends on comes back."""
+    with tempfile.TemporaryDirectory() as work:
+        for file in debian.download(Path(work), debian.MIRROR, packages):
+            run(["dpkg-deb", "-x", str(file), str(root)])
+        return run(["dpkg-deb", "-f", str(file), "Depends"]).output
 
 
 def _kernel(work: Path) -> None:
     """Debian's kernel, and a first file system with the modules that find the disk and the network."""
-    (meta,) = _fetch(work / "apt-meta", work / "meta", [KERNEL])
-    asked = subprocess.run(["dpkg-deb", "-f", str(meta), "Depends"], capture_output=True, text=True, check=True)
     root = work / "kernel"
-    _fetch(work / "apt-kernel", root, [asked.stdout.split()[0]])
-    _fetch(work / "apt-shell", root, ["busybox-static"])
+    newest = _fetch(root, [KERNEL]).split()[0]
+    _fetch(root, [newest, "busybox-static"])
     shutil.copy(next((root / "boot").glob("vmlinuz-*")), work / "vmlinuz")
     files = {"init": FIRST.encode(), "bin/busybox": (root / "bin" / "busybox").read_bytes()}
     for number, module in enumerate(_modules(root)):
@@ -153,7 +153,10 @@ def _modules(root: Path) -> list[Path]:
 def archive(files: dict[str, bytes], folders: Sequence[str]) -> bytes:
     """A cpio archive as Linux unpacks it at start ("newc"; Documentation/driver-api/early-userspace)."""
     out = io.BytesIO()
-    entries = [*((name, 0o40755, b"") for name in folders), *((name, 0o100755, f) for name, f in files.items())]
+    entries = [
+        *((name, 0o40755, b"") for name in folders),
+        *((name, 0o100755, f) for name, f in files.items()),
+    ]
     for number, (name, mode, content) in enumerate([*entries, ("TRAILER!!!", 0, b"")], 1):
         fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
         out.write(b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0")
@@ -166,13 +169,14 @@ def _disk(work: Path) -> None:
     """The file system with the accounts, as an image."""
     root = work / "root"
     shutil.copytree(pieces.system().place, root, symlinks=True)
-    _fetch(work / "apt", root, PACKAGES)
+    _fetch(root, PACKAGES)
     shutil.copytree(pieces.site("ai-edge-litert").place, root / SITE[1:], symlinks=True)
-    for folder in ("proc", "sys", "dev", "run", "tmp", "etc", "usr/local/bin"):
+    for folder in ("proc", "sys", "dev", "run", "tmp", "etc", "sbin", "usr/local/bin"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    people = [("root", 0, "/root"), ("sshd", 100, "/run/sshd"), *((n, 1000 + i, f"/home/{n}") for i, n in enumerate(ACCOUNTS))]
-    (root / "etc/passwd").write_text("".join(f"{n}:*:{i}:{i}::{home}:/bin/sh\n" for n, i, home in people))
-    (root / "etc/group").write_text("".join(f"{n}:x:{i}:\n" for n, i, _ in people))
+    people = {"root": 0, "sshd": 100, **{name: 1000 + number for number, name in enumerate(ACCOUNTS)}}
+    lines = [f"{name}:*:{number}:{number}::/home/{name}:/bin/sh\n" for name, number in people.items()]
+    (root / "etc/passwd").write_text("".join(lines))
+    (root / "etc/group").write_text("".join(f"{name}:x:{number}:\n" for name, number in people.items()))
     for name, text in {"sbin/start": START, "usr/local/bin/python3.8": OLD_PYTHON}.items():
         (root / name).write_text(text)
         (root / name).chmod(0o755)
@@ -186,9 +190,8 @@ def _disk(work: Path) -> None:
         if name != "bare":
             packages.symlink_to(SITE)
     _python(root)
-    tools.run([MKE2FS, "-q", "-t", "ext4", "-d", str(root), str(work / "new"), "1G"], "no image can be made")
+    run([MKE2FS, "-q", "-t", "ext4", "-d", str(root), str(work / "disk"), "1G"])
     shutil.rmtree(root)
-    (work / "new").rename(work / "disk")
 
 
 def _python(root: Path) -> None:
@@ -212,7 +215,9 @@ def booted(work: Path, cpu: str, port: int) -> Iterator[float]:
         try:
             while ssh(work, "pi", "true").returncode:
                 if machine.poll() is not None or time.monotonic() - begin > 180:
-                    raise click.ClickException(f"the machine did not start; its last words are in {work}/console")
+                    raise click.ClickException(
+                        f"the machine did not start; its last words are in {work}/console"
+                    )
                 time.sleep(0.5)
             yield time.monotonic() - begin
         finally:
