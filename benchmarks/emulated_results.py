@@ -49,15 +49,22 @@ class BundleProofs(Frozen, frozen=True):
     proofs: tuple[BundleProof, ...]
 
 
+class Took(Frozen, frozen=True):
+    """Seconds of one emulated process: of the wall clock, and of this machine's processors."""
+
+    wall: float
+    processor: float
+
+
 class StartUp(Frozen, frozen=True):
-    """Wall seconds under emulation, a fresh process each: Python alone, with the runtime's import, the whole proof."""
+    """A fresh process a figure: Python alone, Python with the runtime's import, the bundle's whole proof."""
 
     board: str
     runtime: str
     artifact: str
-    python: tuple[float, ...]
-    runtime_import: tuple[float, ...]
-    golden: tuple[float, ...]
+    python: tuple[Took, ...]
+    runtime_import: tuple[Took, ...]
+    golden: tuple[Took, ...]
 
 
 class StartUps(Frozen, frozen=True):
@@ -164,18 +171,18 @@ def _started(path: Path) -> str:
         "the runner's own",
     )
     title = (
-        f"The start of `{taken.started[0].artifact}`'s bundle, in wall seconds **of emulation** (QEMU {taken.qemu} on "
-        f"{taken.host}, other work beside it; median of {len(taken.started[0].golden)}; {taken.made}). A board's own "
-        "seconds are not known."
+        f"The start of `{taken.started[0].artifact}`'s bundle **under emulation**: wall seconds, and in brackets "
+        f"seconds of processor, for other work ran beside it (QEMU {taken.qemu} on {taken.host}; median of "
+        f"{len(taken.started[0].golden)}; {taken.made}). A board's own seconds are not known."
     )
     return f"{title}\n\n{markdown_table(columns, map(_start_row, taken.started))}"
 
 
 def _start_row(start: StartUp) -> tuple[str, ...]:
-    medians = [statistics.median(each) for each in (start.python, start.runtime_import, start.golden)]
-    figures = (*medians, medians[2] - medians[1])
-    return (
-        start.board.removeprefix("raspberry-").replace("pi-", "Pi "),
-        start.runtime,
-        *(f"{x:.2f}" for x in figures),
-    )
+    """What ``--golden`` takes beyond the runtime's import is the runner's own."""
+    steps = (start.python, start.runtime_import, start.golden)
+    wall = [statistics.median(took.wall for took in step) for step in steps]
+    processor = [statistics.median(took.processor for took in step) for step in steps]
+    pairs = zip((*wall, wall[2] - wall[1]), (*processor, processor[2] - processor[1]), strict=True)
+    board = start.board.removeprefix("raspberry-").replace("pi-", "Pi ")
+    return (board, start.runtime, *(f"{one:.2f} ({other:.2f})" for one, other in pairs))

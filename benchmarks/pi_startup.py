@@ -5,11 +5,13 @@
 
 Three programs are timed in turn, each in a fresh process: Python that does nothing, Python that imports the runtime,
 and the bundle that proves itself. What the third takes beyond the second is the runner's own: its modules, reading and
-hashing the file, loading it, sixteen images. The seconds are QEMU's, not a board's.
+hashing the file, loading it, sixteen images. The seconds are QEMU's, not a board's; those of the processor leave out
+what other work on the machine took meanwhile.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -20,7 +22,7 @@ from pathlib import Path
 import click
 
 from benchmarks.costs import edgefer, now, run, write_json
-from benchmarks.emulated_results import PI, StartUp, StartUps
+from benchmarks.emulated_results import PI, StartUp, StartUps, Took
 from edgefer.bench.environment import cpu_model
 from edgefer.bench.target import load_target
 from edgefer.emulation.board import booted
@@ -57,18 +59,22 @@ def _boards(bundle: Path, name: str, runs: int) -> Iterator[StartUp]:
                     "runtime_import": ("-c", f"import {site.module}"),
                     "golden": (str(bundle / "run_on_device.py"), "--golden"),
                 }
-                seconds: dict[str, list[float]] = {program: [] for program in programs}
+                took: dict[str, list[Took]] = {program: [] for program in programs}
                 for _ in range(runs):
                     for program, words in programs.items():
-                        seconds[program].append(_seconds(bare, *words))
-            yield StartUp(target, runtime, name, **{key: tuple(values) for key, values in seconds.items()})
+                        took[program].append(_time(bare, *words))
+            yield StartUp(target, runtime, name, **{key: tuple(values) for key, values in took.items()})
 
 
-def _seconds(guest: Guest, *words: str) -> float:
-    """Wall seconds of one program on the board."""
-    begin = time.perf_counter()
-    subprocess.run(guest.command(*words), env=guest.environment, check=True, stdout=subprocess.DEVNULL)
-    return round(time.perf_counter() - begin, 4)
+def _time(guest: Guest, *words: str) -> Took:
+    """One program on the board."""
+    begin, command = time.perf_counter(), guest.command(*words)
+    with subprocess.Popen(command, env=guest.environment, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise click.ClickException(f"exit {process.returncode}: {' '.join(command)}")
+    return Took(round(time.perf_counter() - begin, 3), round(usage.ru_utime + usage.ru_stime, 3))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ class Desk:
             if beside:
                 beside(running)
             said, ended = running.communicate()[0].rstrip(), running.returncode
+        said = "\n".join(line.rstrip() for line in said.splitlines())
         click.echo(f"{title}: exit {ended}\n{said}")
         quoted = f"$ {' '.join(words)}\n{said}\n[exit {ended}, {time.monotonic() - begin:.0f} s]"
         self.page.append(f"## {title}\n\n```text\n{quoted}\n```")
@@ -130,20 +131,17 @@ def main(file: Path, data: str, target: str, work: Path, port: int) -> None:
 
 
 def _intro(desk: Desk) -> str:
-    version, how = (
-        run([vm.QEMU, "--version"]).output.splitlines()[0],
-        f"`EDGEFER_SSH='ssh -F {desk.work}/ssh_config'`",
-    )
+    version = run([vm.QEMU, "--version"]).output.splitlines()[0]
     return (
-        f"What `benchmarks/pi_vm.py` saw on {now().date()}: {version} on {cpu_model()}, other\n"
-        f"work beside it; every command with {how}. Seconds are those of emulation: they say how\n"
-        "long this takes, and nothing of a Raspberry Pi."
+        f"What `benchmarks/pi_vm.sh` saw on {now().date()}: {version} on {cpu_model()},\n"
+        f"other work beside it; every command with `EDGEFER_SSH='ssh -F {desk.work}/ssh_config'`. Seconds are\n"
+        "those of emulation: they say how long this takes, and nothing of a Raspberry Pi."
     )
 
 
 def _machine(desk: Desk, seconds: float) -> str:
-    facts = desk.on_machine("cat /proc/device-tree/model; echo; uname -sr; nproc; python3 -V").splitlines()
-    return f"The machine answered after {seconds:.0f} s: {', '.join(line for line in facts if line)}."
+    facts = desk.on_machine("tr -d '\\0' < /proc/device-tree/model; echo; uname -sr; python3 -V")
+    return f"The machine answered after {seconds:.0f} s: {', '.join(facts.splitlines())}, two processors."
 
 
 def _times(desk: Desk) -> None:
@@ -180,8 +178,9 @@ def _cut(desk: Desk) -> None:
 
     def cut(running: Running) -> None:
         _wait(running, lambda: len(_pieces(desk)) >= CUT_AFTER)
-        for child in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+        for children in Path(f"/proc/{running.pid}/task").glob("*/children"):
+            for child in children.read_text().split():
+                os.kill(int(child), signal.SIGKILL)
 
     def look(running: Running) -> None:
         seen.append(_pieces(desk))

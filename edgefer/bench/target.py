@@ -215,11 +215,9 @@ def require(target: Target) -> None:
         TargetUnavailableError: it is not; the message says what it needs.
     """
     if reason := availability(target):
-        hint = (
-            "--accuracy-only scores its files here, --host user@mac measures them there"
-            if target.stand_ins
-            else ""
-        )
+        hint = "--accuracy-only scores its files here" if tells_accuracy(target, facts()) else ""
+        if target.stand_ins:
+            hint = "--accuracy-only scores its files here, --host user@mac measures them there"
         raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}", hint=hint)
 
 

@@ -12,7 +12,7 @@ from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
 from edgefer.cli.bench_hosts import host_options, on_hosts
 from edgefer.cli.bench_tables import show
-from edgefer.cli.options import data_options
+from edgefer.cli.options import data_options, records_option
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,13 +62,7 @@ def _batch_sizes(
 )
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
 @emulation_options
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder for the RunRecords.",
-)
+@records_option
 @host_options
 @console.json_option
 def command(

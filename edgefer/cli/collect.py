@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import records_option
 
 PATH = click.Path(path_type=Path)
 
@@ -19,13 +20,7 @@ PATH = click.Path(path_type=Path)
     "target_id",
     help="What measured: a file in targets/.  [default: what the bundle was made for]",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder for the RunRecords.",
-)
+@records_option
 @console.json_option
 def command(
     results: Path, artifacts: tuple[Path, ...], target_id: str | None, out: Path, as_json: bool
