@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,9 +49,38 @@ class BundleProofs(Frozen, frozen=True):
     proofs: tuple[BundleProof, ...]
 
 
+class Took(Frozen, frozen=True):
+    """Seconds of one emulated process: of the wall clock, and of this machine's processors."""
+
+    wall: float
+    processor: float
+
+
+class StartUp(Frozen, frozen=True):
+    """A fresh process a figure: Python alone, Python with the runtime's import, the bundle's whole proof."""
+
+    board: str
+    runtime: str
+    artifact: str
+    python: tuple[Took, ...]
+    runtime_import: tuple[Took, ...]
+    golden: tuple[Took, ...]
+
+
+class StartUps(Frozen, frozen=True):
+    """How bundles start. Schema history: 1 — first version."""
+
+    schema: int
+    made: str
+    host: str
+    qemu: str
+    started: tuple[StartUp, ...]
+
+
 def emulated(records: Path = PI) -> str:
     """One table a network that was run, with what it was run on."""
     parts = [part for name in NAMES if (part := _network(name, records))]
+    parts += [_started(path) for path in sorted(records.glob("*.startup.json"))]
     return "\n\n".join(parts) or NOT_YET
 
 
@@ -127,3 +157,32 @@ def _proof_row(proofs: Sequence[BundleProof]) -> tuple[str, ...]:
     apart = (f"{max(values):.2g}" if values else words.ABSENT for values in figures)
     how = first.executed_on.partition("(CPU, ")[2].partition(",")[0]
     return (first.artifact.removesuffix(".tflite"), first.runtime, status, *apart, first.reason or how)
+
+
+def _started(path: Path) -> str:
+    """How long a bundle takes to prove itself on each board, and how much of that is its own."""
+    taken = msgspec.json.decode(path.read_bytes(), type=StartUps)
+    columns = (
+        "board",
+        "runtime",
+        "Python alone",
+        "with the runtime's import",
+        "`--golden`",
+        "the runner's own",
+    )
+    title = (
+        f"The start of `{taken.started[0].artifact}`'s bundle **under emulation**: wall seconds, and in brackets "
+        f"seconds of processor, for other work ran beside it (QEMU {taken.qemu} on {taken.host}; median of "
+        f"{len(taken.started[0].golden)}; {taken.made}). A board's own seconds are not known."
+    )
+    return f"{title}\n\n{markdown_table(columns, map(_start_row, taken.started))}"
+
+
+def _start_row(start: StartUp) -> tuple[str, ...]:
+    """What ``--golden`` takes beyond the runtime's import is the runner's own."""
+    steps = (start.python, start.runtime_import, start.golden)
+    wall = [statistics.median(took.wall for took in step) for step in steps]
+    processor = [statistics.median(took.processor for took in step) for step in steps]
+    pairs = zip((*wall, wall[2] - wall[1]), (*processor, processor[2] - processor[1]), strict=True)
+    board = start.board.removeprefix("raspberry-").replace("pi-", "Pi ")
+    return (board, start.runtime, *(f"{one:.2f} ({other:.2f})" for one, other in pairs))

@@ -184,7 +184,7 @@ def _record(each: _Run, job: Job, about: _About) -> RunRecord:
     counter = {"energy": energy_counter(each.session.executed_on)} if each.timings else {}
     return RunRecord(
         schema=SCHEMA,
-        kind="emulated" if each.runtime.stands_in else "measured",
+        kind="emulated" if each.runtime.stands_in or job.target.elsewhere else "measured",
         artifact=reference(each.artifact),
         target=job.target.id,
         executed_on=each.session.executed_on,

@@ -106,7 +106,9 @@ class Target(Frozen, frozen=True):
     ``runtimes`` maps a container to the id of the runtime that runs it here. ``executed_on`` maps a container
     to a text that its session's ``executed_on`` must hold: what else it reports is a fallback, and an error.
     ``stand_ins`` maps a container to the runtime that tells accuracy, and nothing else, where the target is missing.
+    ``accuracy_on`` is a machine that computes what the target would, and is not it: it tells accuracy and nothing else.
     ``emulation`` is the processor to emulate where the target is not at hand; None: it cannot be emulated.
+    ``elsewhere`` is set by ``for_accuracy``, never in a file: something else answers in the target's place.
     """
 
     id: str
@@ -119,7 +121,9 @@ class Target(Frozen, frozen=True):
     options: Options = Options()
     measure: Measuring = Measuring()
     needs: Needs = Needs()
+    accuracy_on: Needs | None = None
     emulation: Emulation | None = None
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
         if not self.batches or min(self.batches) < 1:
@@ -161,6 +165,8 @@ def read_target(path: Path) -> Target:
         raise InputError(f"{path}: no such target file") from None
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a target ({error})") from error
+    if target.elsewhere:
+        raise InputError(f"{path}: elsewhere is no setting of a target file")
     if target.id != path.stem:
         raise InputError(f"{path}: the id {target.id!r} is not the file's name")
     return target
@@ -209,23 +215,33 @@ def require(target: Target) -> None:
         TargetUnavailableError: it is not; the message says what it needs.
     """
     if reason := availability(target):
-        hint = (
-            "--accuracy-only scores its files here, --host user@mac measures them there"
-            if target.stand_ins
-            else ""
-        )
+        hint = "--accuracy-only scores its files here" if tells_accuracy(target, facts()) else ""
+        if target.stand_ins:
+            hint = "--accuracy-only scores its files here, --host user@mac measures them there"
         raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}", hint=hint)
 
 
 def for_accuracy(target: Target, machine: Mapping[str, Any] | None = None) -> Target:
-    """``target`` where it is available; elsewhere the same with the runtimes that stand in for its own, if it has any.
+    """``target`` where it is available; else as far as a stand-in tells its accuracy: other runtimes, another machine.
 
-    ``machine`` holds the ``facts`` of a remote machine; None is this one.
+    ``machine`` holds the ``facts`` of a remote machine; None is this one. A target without a stand-in stays as it is.
     Records name the stand-in as what they were executed on, and are called emulated.
     """
-    if not target.stand_ins or not availability(target, machine):
+    machine = facts() if machine is None else machine
+    if not availability(target, machine):
         return target
-    return msgspec.structs.replace(target, runtimes=target.stand_ins, executed_on={}, needs=Needs())
+    if target.stand_ins:
+        return msgspec.structs.replace(
+            target, runtimes=target.stand_ins, executed_on={}, needs=Needs(), elsewhere=True
+        )
+    if tells_accuracy(target, machine):
+        return msgspec.structs.replace(target, needs=Needs(), elsewhere=True)
+    return target
+
+
+def tells_accuracy(target: Target, machine: Mapping[str, Any]) -> bool:
+    """Whether a machine with these ``facts``, which is not the target, computes what the target would."""
+    return target.accuracy_on is not None and not _lack(target.accuracy_on, machine)
 
 
 def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runtime]) -> str:

@@ -12,7 +12,7 @@ from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
 from edgefer.cli.bench_hosts import host_options, on_hosts
 from edgefer.cli.bench_tables import show
-from edgefer.cli.options import data_options
+from edgefer.cli.options import data_options, records_option
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,13 +62,7 @@ def _batch_sizes(
 )
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
 @emulation_options
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder for the RunRecords.",
-)
+@records_option
 @host_options
 @console.json_option
 def command(
@@ -110,7 +104,7 @@ def command(
         refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
-    files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    files = record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
     failure = None
     if host:
@@ -179,7 +173,7 @@ def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
         return measure(artifacts, job, advance)
 
 
-def _record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
+def record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
     """Where each record goes; two artifacts may not want the same place."""
     files = [out / f"{a.path.stem}.{a.format}.{target}.json" for a in artifacts]
     for number, file in enumerate(files):

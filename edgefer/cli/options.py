@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,17 @@ def with_options(command: Callable[..., Any], *options: Callable[[Any], Any]) ->
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def records_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--out``, where RunRecords go, passed on as ``out: Path``."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        show_default=True,
+        help="Folder for the RunRecords.",
+    )(command)
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:

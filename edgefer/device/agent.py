@@ -7,9 +7,10 @@ standard output stands one JSON object a line:
 - ``{"error": {"kind": …, "message": …, "hint": …, "exit_code": …}}``, after which it exits with that code
 - ``{"result": "result.json"}`` as the last one
 
-``result.json`` holds ``started``, ``run`` (a name of this run alone), ``environment``, ``invalid`` (why the times do
-not count, or "") and a list ``tasks``: ``executed_on``, ``counter`` (of energy), ``golden`` (see
-``edgefer.device.proving``), ``cold``, ``timings``, ``notes``, ``details`` and ``probabilities`` (a file name, or "").
+``result.json`` holds ``started``, ``run`` (a name of this run alone), ``machine`` (see ``edgefer.bench.machine``),
+``environment``, ``invalid`` (why the times do not count, or "") and a list ``tasks``: ``sha256`` of the artifact,
+``executed_on``, ``counter`` (of energy), ``golden`` (see ``edgefer.device.proving``), ``cold``, ``timings``,
+``notes``, ``details`` and ``probabilities`` (a file name, or "").
 With ``--share`` only that share of the rows is answered and no result is written; run it without afterwards.
 """
 
@@ -31,14 +32,21 @@ import edgefer
 from edgefer.bench.cold import measure_cold
 from edgefer.bench.environment import default_threads, environment, load_average
 from edgefer.bench.latency import energy_counter, latency
+from edgefer.bench.machine import facts
 from edgefer.bench.receipts import Receipt, invalid_batches
 from edgefer.bench.throttling import pace, spoilt
 from edgefer.contract import DeviceFile, open_on_device
 from edgefer.device.answering import answer, joined, npy_bytes
 from edgefer.device.job import PIECES, RESULT_FILE, Job, Task, read_job
 from edgefer.device.proving import prove
-from edgefer.errors import EdgeferError, TargetMismatchError, TargetUnavailableError, VerificationError
-from edgefer.files import write_atomic
+from edgefer.errors import (
+    EdgeferError,
+    InputError,
+    TargetMismatchError,
+    TargetUnavailableError,
+    VerificationError,
+)
+from edgefer.files import sha256_of, write_atomic
 from edgefer.registry import discover, lookup
 from edgefer.runtimes.base import Runtime, Session
 
@@ -119,6 +127,7 @@ def perform(work: Work, progress: Progress) -> None:
     """Do all of it and write ``result.json``.
 
     Raises:
+        InputError: it was begun on another machine, or with other packages.
         VerificationError: an artifact does not answer its golden images as its backbone did.
         EdgeferError: one fails to load or run.
     """
@@ -128,7 +137,12 @@ def perform(work: Work, progress: Progress) -> None:
         *((f"latency-{batch}", partial(_latency, work, batch)) for batch in work.job.batches),
         *((f"rows-{each.number}", partial(_rows, work, each)) for each in work.loaded if each.task.rows),
     ]
-    started = work.piece("started", lambda: {"at": _now(), "run": secrets.token_hex(8)})
+    started = work.piece("started", lambda: {"at": _now(), "run": secrets.token_hex(8), "machine": facts()})
+    if started["machine"] != facts():
+        raise InputError(
+            f"{work.folder}: its run was begun on another machine, or with other packages",
+            hint="start it again in an empty folder",
+        )
     pieces = {}
     for done, (name, step) in enumerate(steps):
         advance = partial(_tell, progress, name.replace("-", " "), done, len(steps))
@@ -197,6 +211,7 @@ def _result(work: Work, started: Piece, pieces: dict[str, Piece]) -> dict[str, A
     return {
         "started": started["at"],
         "run": started["run"],
+        "machine": started["machine"],
         "environment": around,
         "invalid": reasons[0] if reasons else busy,
         "tasks": [_task_result(each, pieces) for each in work.loaded],
@@ -208,6 +223,7 @@ def _task_result(each: Loaded, pieces: dict[str, Piece]) -> dict[str, Any]:
     golden, cold = pieces[f"golden-{number}"], pieces.get(f"cold-{number}", {})
     by_batch = [piece for name, piece in pieces.items() if name.startswith("latency-")]
     return {
+        "sha256": sha256_of(each.artifact.path),
         "executed_on": golden["executed_on"],
         "counter": {"energy": energy_counter(golden["executed_on"])} if by_batch else {},
         "golden": golden["golden"],

@@ -19,6 +19,7 @@ from edgefer.errors import EdgeferError, InputError
 
 if TYPE_CHECKING:
     from edgefer.contract import DeviceFile
+    from edgefer.device.job import Job
     from edgefer.runtimes.base import Runtime
 
 BUNDLE_FILE = "bundle.json"
@@ -91,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=0, help="threads (default: the target's)")
     parser.add_argument("--kernels", choices=KERNELS, default="xnnpack", help="TFLite's kernels")
     parser.add_argument("--min-time", type=float, help="seconds of samples a model and batch size, at least")
-    parser.add_argument("--out", type=Path, help="with --bench: a folder for the raw result")
+    parser.add_argument(
+        "--out", type=Path, help="with --bench: a folder for the raw result, for 'edgefer collect'"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
@@ -193,7 +196,8 @@ def _golden(files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Names
 
 
 def _bench(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Namespace) -> int:
-    """Measure with the agent, in a folder of its own."""
+    """Measure with the agent, in a folder of its own; with --out it stays, and a run that was broken off goes on."""
+    import shutil
     import tempfile
 
     from edgefer.bench.measure import Plan
@@ -213,7 +217,9 @@ def _bench(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options:
 
     with tempfile.TemporaryDirectory() as temporary:
         work = options.out or Path(temporary)
+        _refuse_used(work, job)
         write_job(job, work)
+        shutil.copyfile(bundle.folder / BUNDLE_FILE, work / BUNDLE_FILE)
         perform(open_work(work), progress)
         print(file=sys.stderr)
         result = json.loads((work / RESULT_FILE).read_bytes())
@@ -222,6 +228,19 @@ def _bench(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options:
     else:
         _print_result(files, result)
     return 0
+
+
+def _refuse_used(folder: Path, job: Job) -> None:
+    """Pass if ``folder`` holds no result, and no run but one of this very job that was broken off.
+
+    Raises:
+        InputError: it does; what was measured before would be taken for this run's.
+    """
+    from edgefer.device.job import JOB_FILE, RESULT_FILE, job_bytes
+
+    begun = folder / JOB_FILE
+    if (folder / RESULT_FILE).exists() or (begun.exists() and begun.read_bytes() != job_bytes(job)):
+        raise InputError(f"{folder}: holds another run already", hint="choose another --out")
 
 
 def _print_result(files: Sequence[tuple[DeviceFile, Runtime]], result: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ read nor changed, and no rights are needed. Proxy settings of the machine's ``ap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgefer.emulation import tools
@@ -29,13 +30,13 @@ def build(root: Path, *, mirror: str = MIRROR) -> None:
     tools.require("apt-get", "dpkg")
     tools.require_keyring()
     work = root.with_name(f"{root.name}-apt")
-    for package in download(work, mirror):
+    for package in download(work, mirror, PACKAGES):
         hint = "is the disk full? then set EDGEFER_CACHE to a folder with room"
         tools.run(["dpkg", "-x", str(package), str(root)], f"{package.name} cannot be unpacked", hint=hint)
 
 
-def download(work: Path, mirror: str) -> list[Path]:
-    """Fetch the packages into ``work``, checked against Debian's signatures; their files, sorted."""
+def download(work: Path, mirror: str, packages: Sequence[str]) -> list[Path]:
+    """Fetch ``packages`` into ``work``, checked against Debian's signatures; their files, sorted."""
     for folder in ("state/lists/partial", "cache/archives/partial", "packages"):
         (work / folder).mkdir(parents=True)
     (work / "sources.list").write_text(f"deb [signed-by={tools.KEYRING}] {mirror} {SUITE} main\n")
@@ -43,7 +44,7 @@ def download(work: Path, mirror: str) -> list[Path]:
     hint = "is the network reachable? a proxy is taken from the machine's own apt configuration"
     apt = ["apt-get", "-q", "-c", str(work / "apt.conf")]
     tools.run([*apt, "update", "--error-on=any"], "Debian's package lists cannot be fetched", hint=hint)
-    fetch = [*apt, "download", *PACKAGES]
+    fetch = [*apt, "download", *packages]
     tools.run(fetch, "Debian's arm64 packages cannot be fetched", hint=hint, cwd=work / "packages")
     return sorted((work / "packages").glob("*.deb"))
 

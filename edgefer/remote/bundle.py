@@ -50,8 +50,8 @@ if __name__ == "__main__":
 README = """Install (Python 3.11 or newer): `python3 -m venv env && env/bin/pip install {install}-r requirements.txt`
 Label images: `env/bin/python run_on_device.py image.jpg` (or a folder: `golden/` holds the models' own images)
 Prove the models on this machine: `env/bin/python run_on_device.py --golden`
-Measure them: `env/bin/python run_on_device.py --bench`; `--json` prints everything, `--help` the other options
-Made by edgefer {version} for {device}; holds {artifacts}.
+Measure them: `env/bin/python run_on_device.py --bench --out results`; carry `results` back for `edgefer collect`
+Made by edgefer {version} for {device}; holds {artifacts}; `--json` and `--help` say more.
 """
 
 

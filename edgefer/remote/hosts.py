@@ -17,7 +17,7 @@ from typing import Any
 from edgefer.artifact import Artifact
 from edgefer.bench.record import Kind, RunRecord
 from edgefer.bench.runner import Job
-from edgefer.bench.target import availability, for_accuracy
+from edgefer.bench.target import availability, for_accuracy, tells_accuracy
 from edgefer.bench.throttling import signs
 from edgefer.device.job import RESULT_FILE
 from edgefer.device.shipping import kit
@@ -111,9 +111,10 @@ def _bench(
             package = pack(artifacts, job)
             _check(facts, job, package, host)
             note(f"{host.address}: {_describe(facts)}")
+            if job.target.elsewhere:
+                note(f"{host.address}: is no {job.target.title}: accuracy only, recorded as emulated")
             _run(there, package, Path(folder), host, progress, note)
-        stands_in = any(job.runtimes[task.runtime].stands_in for task in package.job.tasks)
-        kind: Kind = "emulated" if stands_in else "measured"
+        kind: Kind = "emulated" if job.target.elsewhere else "measured"
         return records(package, Path(folder), target=job.target.id, kind=kind, data=job.data)
 
 
@@ -155,7 +156,10 @@ def _check(facts: dict[str, Any], job: Job, package: Package, host: Host) -> Non
         TargetUnavailableError: it lacks something; the message says what, and how to install it there.
     """
     if lack := availability(job.target, facts):
-        raise TargetUnavailableError(f"{host.address}: target {job.target.id} is not there: it {lack}")
+        raise TargetUnavailableError(
+            f"{host.address}: target {job.target.id} is not there: it {lack}",
+            hint="--accuracy-only scores its files there" if tells_accuracy(job.target, facts) else "",
+        )
     wanted = [job.runtimes[task.runtime].packages for task in package.job.tasks]
     missing = [name for name in NEEDED if name not in facts["packages"]]
     missing += [

@@ -19,8 +19,6 @@ from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import feed_for
-from edgefer.runtimes.mil.contract import refuse_other
-from edgefer.runtimes.mil.package import describe
 
 MAIN = "main"
 # Core ML's classes of devices, in words.
@@ -82,6 +80,9 @@ class CoreMLSession:
 
 def _load(units: str, artifact: Loadable) -> Any:
     """The package, compiled and loaded by Core ML."""
+    from edgefer.runtimes.mil.contract import refuse_other
+    from edgefer.runtimes.mil.package import describe
+
     if missing := _missing():
         raise TargetUnavailableError(f"{artifact.path}: {missing}")
     refuse_other(artifact, describe(artifact.path))

@@ -5,7 +5,7 @@ It stands in for Core ML where that is missing: what it says of accuracy holds t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,9 @@ from edgefer.contract import Loadable
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import feed_for
-from edgefer.runtimes.mil.contract import refuse_other
-from edgefer.runtimes.mil.executor import Observe
-from edgefer.runtimes.mil.package import open_package
-from edgefer.runtimes.mil.threads import limited
+
+if TYPE_CHECKING:
+    from edgefer.runtimes.mil.executor import Observe
 
 
 class MilSession:
@@ -28,6 +27,9 @@ class MilSession:
     """
 
     def __init__(self, artifact: Loadable, threads: int) -> None:
+        from edgefer.runtimes.mil.contract import refuse_other
+        from edgefer.runtimes.mil.package import open_package
+
         self._threads = threads
         self._package = open_package(artifact.path)
         self._spec = artifact.manifest.input
@@ -41,6 +43,8 @@ class MilSession:
 
     def run(self, feed: Any, *, observe: Observe | None = None) -> Floats:
         """The classifier's probabilities; ``observe`` sees every intermediate result (``Executor.run``)."""
+        from edgefer.runtimes.mil.threads import limited
+
         with limited(self._threads):
             return self._package.executor.run(feed, observe=observe)[self._io.output.name]
 

@@ -139,6 +139,15 @@ def test_it_starts_at_once(bundle):
     assert best < 1
 
 
+def test_it_imports_nothing_for_files_of_another_container(bundle):
+    bundle.around["PYTHONPROFILEIMPORTTIME"] = "1"
+    done = bundle("--golden")
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "edgefer.device.proving" in imported
+    assert not {name for name in imported if name.startswith("edgefer.runtimes.mil.")}
+
+
 def test_equal_input_gives_equal_archives(tmp_path):
     artifact, target = make(tmp_path), load_target("raspberry-pi-5")
     one = write_bundle([artifact], target, tmp_path / "one" / "pi.tar.gz")

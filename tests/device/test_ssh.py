@@ -281,6 +281,23 @@ def test_a_target_that_the_host_is_not(bench, sshd):
     assert sshd.left() == []
 
 
+def test_another_arm_machine_tells_a_raspberry_pis_accuracy_and_no_times(bench, faces, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import platform; platform.machine = lambda: 'aarch64'")
+    python = script(tmp_path / "arm", f'PYTHONPATH={tmp_path} exec {sys.executable} "$@"')
+    line = error(bench("--target", "raspberry-pi-5", python=python))
+    assert "this is Linux aarch64; --accuracy-only scores its files there" in line
+    words = ("--target", "raspberry-pi-5", "--accuracy-only", "--data", faces, "--labels", "folder")
+    command = bench.command(*words, python=python)
+    timed = command.index("--batch")
+    del command[timed : timed + 4]
+    done = subprocess.run(command, env=bench.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "device: is no Raspberry Pi 5: accuracy only, recorded as emulated" in done.stderr
+    record = load_record(bench.out / "device" / "tiny.onnx-fp32.raspberry-pi-5.json")
+    assert (record.kind, record.target, record.timings) == ("emulated", "raspberry-pi-5", ())
+    assert record.accuracy.full.n == ROWS
+
+
 def test_hosts_side_by_side_and_one_that_fails(bench):
     done = bench("--host", "no-such-host.invalid", "--json")
     assert "no-such-host.invalid: no host of that name" in error(done)

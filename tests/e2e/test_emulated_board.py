@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -23,9 +24,19 @@ STEPS = 1
 
 
 @pytest.fixture(scope="module")
-def emulator() -> str:
-    """What ``setup`` said, in the session's cache; exit 4 (no QEMU, gcc, apt or network here) skips the tests."""
-    ran = edgefer("emulator", "setup", "--runtime", "ai-edge-litert")
+def emulator(data_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What ``setup`` said; exit 4 (no QEMU, gcc, apt or network here) skips the tests.
+
+    xdist's workers, each with a cache of its own, share one emulator, which the first of them builds.
+    """
+    shared = data_cache
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = tmp_path_factory.getbasetemp().parent / "emulator"
+        shared.mkdir(exist_ok=True)
+        (data_cache / "emulator").symlink_to(shared, target_is_directory=True)
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = edgefer("emulator", "setup", "--runtime", "ai-edge-litert")
     if ran.code == 4:
         pytest.skip(ran.error_line)
     assert ran.code == 0, ran.err

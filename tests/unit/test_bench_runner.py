@@ -81,6 +81,8 @@ def test_what_a_stand_in_answers_is_called_emulated_and_never_timed():
     assert record.kind == "emulated"
     with pytest.raises(TargetUnavailableError, match="null tells accuracy, never latency"):
         run([artifact()], job(runtimes=stand_in))
+    elsewhere = {**scored, "runtimes": runtime(), "target": msgspec.structs.replace(TARGET, elsewhere=True)}
+    assert run([artifact()], job(**elsewhere))[0].kind == "emulated"
 
 
 def test_only_accuracy():

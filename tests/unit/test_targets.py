@@ -125,7 +125,27 @@ def test_accuracy_comes_from_a_stand_in_only_where_the_target_is_missing(monkeyp
     assert for_accuracy(target) is target
     other = load_target("raspberry-pi-5")
     machine(monkeypatch, "Linux", "x86_64")
-    assert for_accuracy(other) is other, "a target without a stand-in stays unavailable"
+    assert for_accuracy(other) is other, "another processor does not compute what it would"
+
+
+@pytest.mark.parametrize("number", [4, 5])
+def test_any_arm_linux_tells_a_raspberry_pis_accuracy(monkeypatch, number):
+    target = load_target(f"raspberry-pi-{number}")
+    machine(monkeypatch, "Linux", "aarch64", board="linux,dummy-virt")
+    assert availability(target).endswith("; this is linux,dummy-virt")
+    stood_in = for_accuracy(target)
+    require(stood_in)
+    assert stood_in.elsewhere
+    assert stood_in.runtimes == target.runtimes
+    machine(monkeypatch, "Linux", "aarch64", board=f"Raspberry Pi {number} Model B Rev 1.0")
+    assert for_accuracy(target) is target
+
+
+def test_a_file_does_not_say_that_its_target_is_elsewhere(tmp_path):
+    path = tmp_path / "cpu.toml"
+    path.write_text("elsewhere = true\n" + (folder() / "cpu.toml").read_text())
+    with pytest.raises(InputError, match="elsewhere is no setting"):
+        read_target(path)
 
 
 def test_the_board_is_read_from_the_device_tree(monkeypatch, tmp_path):
