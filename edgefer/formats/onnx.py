@@ -35,7 +35,7 @@ def _fp16(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) 
 
 
 def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
-    """Static quantization: QuantizeLinear/DequantizeLinear pairs, weights per output channel, all int8."""
+    """Static quantization: QuantizeLinear/DequantizeLinear pairs, int8 weights per output channel, uint8 activations."""
     from onnxruntime import quantization as q
 
     if calibration is None:
@@ -52,7 +52,9 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
             # x86 without VNNI adds two products in 16 bits, which saturate; weights of 7 bits leave them room.
             reduce_range=True,
             weight_type=q.QuantType.QInt8,
-            activation_type=q.QuantType.QInt8,
+            # On x86 ONNX Runtime merges a signed layer's Q/DQ pairs only behind a ReLU: projections and additions
+            # would run in float. Unsigned, the same codes shifted by 128, all of them merge.
+            activation_type=q.QuantType.QUInt8,
             nodes_to_exclude=_nodes_kept_float(prepared, calibration),
             calibration_cache_path=cache,
         )
