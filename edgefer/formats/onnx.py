@@ -35,7 +35,7 @@ def _fp16(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) 
 
 
 def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
-    """Static quantization: QuantizeLinear/DequantizeLinear pairs, int8 weights per output channel, uint8 activations."""
+    """Static quantization: Q/DQ pairs, int8 weights per output channel, uint8 activations."""
     from onnxruntime import quantization as q
 
     if calibration is None:

@@ -17,8 +17,10 @@ from edgefer.contract import Loadable
 from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.quieting import quiet_native
+from edgefer.runtimes import litert_profile
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import dequantize, feed_for
+from edgefer.runtimes.profiling import Profile
 
 _PACKAGES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
@@ -113,8 +115,20 @@ class LiteRTSession:
         return dequantize(np.asarray(outputs), self._io.output)
 
 
+def _profile(kernels: str, artifact: Loadable, threads: int, pixels: Pixels, runs: int) -> Profile:
+    shape = feed_for(pixels, artifact.manifest.input, artifact.manifest.io).shape
+    return litert_profile.profile(kernels, artifact, threads, shape, runs)
+
+
 def _runtime(name: str, kernels: str) -> Runtime:
-    return Runtime(name, "tflite", _missing, partial(LiteRTSession, kernels), packages=tuple(_PACKAGES))
+    return Runtime(
+        name,
+        "tflite",
+        _missing,
+        partial(LiteRTSession, kernels),
+        packages=tuple(_PACKAGES),
+        profile=partial(_profile, kernels),
+    )
 
 
 RUNTIMES = (
