@@ -132,9 +132,9 @@ def _outside(found: Explanation) -> Finding | None:
     if outside < OUTSIDE:
         return None
     text = (
-        f"{outside:.0%} of a profiled run lies between its {len(found.layers)} operations (starting them, the profiler "
-        f"itself, and the rounding of a clock of {found.resolution_ns / 1e3:g} µs): the network is too small for this runtime at "
-        f"batch {found.batch}"
+        f"{outside:.0%} of a profiled run lies between its {len(found.layers)} operations (starting them, the "
+        f"profiler itself, and the rounding of a clock of {found.resolution_ns / 1e3:g} µs): the network is too "
+        f"small for this runtime at batch {found.batch}"
     )
     return Finding(id="dispatch", text=text, figures={"share": outside, "operations": len(found.layers)})
 

@@ -29,8 +29,7 @@ WHOLE_WORDS: dict[str, Group] = {"QLinearConv": "dense", "QLinearMatMul": "dense
 
 def group_of(kind: str) -> Group:
     """The group of a kernel; what is none of the others works element by element."""
-    if kind in ROOTS = ("StatefulPartitionedCall", "PartitionedCall")
-WHOLE_WORDS:
+    if kind in WHOLE_WORDS:
         return WHOLE_WORDS[kind]
     table: tuple[tuple[Group, tuple[str, ...]], ...] = (
         ("depthwise", DEPTHWISE),
