@@ -107,6 +107,7 @@ class Target(Frozen, frozen=True):
     to a text that its session's ``executed_on`` must hold: what else it reports is a fallback, and an error.
     ``stand_ins`` maps a container to the runtime that tells accuracy, and nothing else, where the target is missing.
     ``emulation`` is the processor to emulate where the target is not at hand; None: it cannot be emulated.
+    ``beside`` maps a format to those that must stand in the same run, because its speed says little without theirs.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Target(Frozen, frozen=True):
     measure: Measuring = Measuring()
     needs: Needs = Needs()
     emulation: Emulation | None = None
+    beside: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.batches or min(self.batches) < 1:
@@ -226,6 +228,17 @@ def for_accuracy(target: Target, machine: Mapping[str, Any] | None = None) -> Ta
     if not target.stand_ins or not availability(target, machine):
         return target
     return msgspec.structs.replace(target, runtimes=target.stand_ins, executed_on={}, needs=Needs())
+
+
+def with_installed_variants(
+    target: Target, runtimes: Mapping[str, Runtime]
+) -> tuple[Target, tuple[str, ...]]:
+    """The target without the variants whose runtime cannot run here, and a sentence about each of those."""
+    lacks = {name: runtimes[wanted].missing() for name, wanted in target.options.variants.items()}
+    kept = {name: wanted for name, wanted in target.options.variants.items() if not lacks[name]}
+    options = msgspec.structs.replace(target.options, variants=kept)
+    left_out = tuple(f"{name} not measured: it {lack}" for name, lack in lacks.items() if lack)
+    return msgspec.structs.replace(target, options=options), left_out
 
 
 def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runtime]) -> str:

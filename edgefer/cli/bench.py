@@ -101,6 +101,7 @@ def command(
     machine, and its instructions are counted. 'edgefer emulator setup' makes that possible.
     """
     from edgefer.artifact import open_artifact
+    from edgefer.bench.beside import require_beside
     from edgefer.bench.record import save_record
 
     if emulate:
@@ -111,6 +112,8 @@ def command(
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
     files = _record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    if not (emulate or accuracy_only):
+        require_beside(opened, target)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
     failure = None
     if host:

@@ -55,7 +55,7 @@ def explain(
     runs: dict[str | int, Callable[[], object]] = {
         number: partial(session.run, session.prepare(pixels)) for number, session in enumerate(sessions)
     }
-    large = products(artifact.container, job.used_threads)
+    large = products(runtimes[0], job.used_threads)
     timed = measure(runs | dict(large), job.plan, advance=advance)
     profiles = [
         _profiled(runtime, each, job, pixels, timed[number])

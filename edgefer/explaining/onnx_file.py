@@ -79,10 +79,19 @@ def _macs(op: Op, stated: Weights | None) -> int | None:
 
 
 def _group(op: Op, stated: Weights | None) -> Group:
-    shape = stated.shape if stated else ()
-    if op.kind in CONVOLUTIONS and len(shape) > 2 and shape[0] > 1 and shape[1] == 1:
-        return "depthwise"
-    return group_of(op.kind)
+    return "depthwise" if op.kind in CONVOLUTIONS and stated and _depthwise(op, stated) else group_of(op.kind)
+
+
+def _depthwise(op: Op, stated: Weights) -> bool:
+    """One filter a channel; the channels are the second dimension or, where kernels like that better, the last."""
+    shape, image = stated.shape, op.inputs[0].shape
+    return (
+        len(shape) > 2
+        and shape[0] > 1
+        and shape[1] == 1
+        and len(image) > 2
+        and shape[0] in (image[1], image[-1])
+    )
 
 
 def weights(path: Path) -> dict[str, Weights]:

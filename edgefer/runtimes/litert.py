@@ -29,7 +29,7 @@ _PACKAGES = {
 
 
 # What the sessions are called by, and the op resolver that gives these kernels.
-_RESOLVERS = {
+RESOLVERS = {
     "XNNPACK": "AUTO",
     "builtin kernels": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference kernels": "BUILTIN_REF",
@@ -66,7 +66,7 @@ class LiteRTSession:
                 self._interpreter = library.Interpreter(
                     model_path=str(artifact.path),
                     num_threads=threads,
-                    experimental_op_resolver_type=getattr(library.OpResolverType, _RESOLVERS[kernels]),
+                    experimental_op_resolver_type=getattr(library.OpResolverType, RESOLVERS[kernels]),
                 )
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{self._who} refuses the file ({error})") from error

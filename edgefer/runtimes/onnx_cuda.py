@@ -1,8 +1,9 @@
 """ONNX files on NVIDIA cards: ONNX Runtime's CUDA and TensorRT execution providers.
 
 A runtime a setting. Inputs and outputs lie on the card before the clock starts and stay there (IO binding), except for
-``onnxruntime-cuda-copies``, which pays for both copies, through pinned memory. With a CUDA graph the launches of one
-batch size are recorded once and replayed. Kernels of fp32 files use no TF32 unless the setting says so.
+``onnxruntime-cuda-copies``, which pays for both copies, from and to ordinary memory: ONNX Runtime's Python interface
+has no pinned one. With a CUDA graph the launches of one batch size are recorded once and replayed. Kernels of fp32
+files use no TF32 unless the setting says so.
 
 Which provider ran each node is read back from ONNX Runtime's profile, never assumed: ``explain`` names every node that
 fell to the CPU, and a session none of whose nodes ran on the card is a ``TargetMismatchError``.
@@ -10,6 +11,7 @@ fell to the CPU, and a session none of whose nodes ran on the card is a ``Target
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +22,7 @@ import numpy as np
 from edgefer.contract import Loadable
 from edgefer.errors import TargetMismatchError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
+from edgefer.quieting import quiet_native
 from edgefer.runtimes import onnx
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import dequantize, feed_for
@@ -78,11 +81,14 @@ class BoundSession:
         if lack := missing(setting):
             raise TargetUnavailableError(f"{artifact.path}: {lack}")
         self._setting = setting
+        if setting.device == "cuda":
+            _load_libraries()
         self._session = onnx.open_session(artifact, onnx.options(threads), setting.providers)
         self._io = artifact.manifest.io
         self._spec = artifact.manifest.input
-        words = f", {setting.words}" if setting.words else ""
-        self.executed_on = f"onnxruntime {onnx.release()} ({setting.provider}{words})"
+        chain = ", then ".join(name for name, _ in setting.providers if name != onnx.CPU) or onnx.CPU
+        words = f"; {setting.words}" if setting.words else ""
+        self.executed_on = f"onnxruntime {onnx.release()} ({chain}{words})"
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to arrays on the device, bound to the session, with room for the answer beside them."""
@@ -136,6 +142,8 @@ def profile(setting: Setting, artifact: Loadable, threads: int, pixels: Pixels, 
     """The profile of a file under ``setting``."""
     if lack := missing(setting):
         raise TargetUnavailableError(f"{artifact.path}: {lack}")
+    if setting.device == "cuda":
+        _load_libraries()
     # Replayed graphs leave no nodes in a profile; their recording ran the same ones.
     without = tuple(
         (name, {k: v for k, v in given.items() if k != GRAPH}) for name, given in setting.providers
@@ -151,7 +159,8 @@ def explain(setting: Setting, artifact: Loadable) -> dict[str, Any]:
     """
     height, width = artifact.manifest.input.height, artifact.manifest.input.width
     image = np.zeros((1, height, width, artifact.manifest.input.pixel_channels), np.uint8)
-    return placement(artifact, setting.provider, profile(setting, artifact, 1, image, PROBE_RUNS))
+    found = profile(setting, artifact, 1, image, PROBE_RUNS)
+    return {**placement(artifact, setting.provider, found), **card()}
 
 
 def placement(artifact: Loadable, provider: str, found: Profile) -> dict[str, Any]:
@@ -168,6 +177,25 @@ def placement(artifact: Loadable, provider: str, found: Profile) -> dict[str, An
         )
     on_cpu = [f"{op.name} ({op.kind})" for op in found.ops if op.where == onnx.CPU and provider != onnx.CPU]
     return {"nodes": dict(nodes), "on_cpu": on_cpu}
+
+
+def card() -> dict[str, str]:
+    """The first card's name, driver and power limit as NVIDIA's own tool tells them; {} without it."""
+    fields = ("name", "driver_version", "power.limit")
+    command = ["nvidia-smi", "--id=0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(zip(("card", "driver", "power_limit"), map(str.strip, answer.split(",")), strict=False))
+
+
+def _load_libraries() -> None:
+    """CUDA's and cuDNN's libraries from NVIDIA's Python packages, if they are installed that way."""
+    import onnxruntime as ort
+
+    with quiet_native():
+        ort.preload_dlls()
 
 
 def runtime(name: str, setting: Setting) -> Runtime:
