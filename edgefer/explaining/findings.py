@@ -17,6 +17,7 @@ OUTSIDE = 0.25  # of the profiled time between the layers
 SPARSE = 0.3  # zeros among the weights; int8 files have a few per cent anyway
 LOW_PEAK = 0.25  # of the peak
 DISPROPORTION = 2.0  # depthwise layers' share of the time over their share of the MACs
+DISTURBED = 1.5  # median run over a quiet profiled one
 TINY_NS = 20e3  # a layer whose median is below it is as much start as work
 NAMES = 3
 
@@ -24,6 +25,18 @@ NAMES = 3
 def findings(found: Explanation) -> tuple[Finding, ...]:
     """All that apply, the ones that are most often the cause first."""
     return tuple(finding for rule in RULES if (finding := rule(found)))
+
+
+def _disturbed(found: Explanation) -> Finding | None:
+    """A profiler only adds time; if runs without one took longer than its quieter half, other work came between."""
+    ratio = found.latency_ns / found.profiled_ns
+    if ratio < DISTURBED:
+        return None
+    text = (
+        f"other work held it up: the median run took {ratio:.1f} times as long as a quiet one, so its speed says "
+        "little; take it again on an idle machine"
+    )
+    return Finding(id="disturbed", text=text, figures={"ratio": ratio})
 
 
 def _against(found: Explanation) -> Finding | None:
@@ -180,7 +193,7 @@ def _sparse(found: Explanation) -> Finding | None:
 
 
 RULES: tuple[Callable[[Explanation], Finding | None], ...] = (
-    _against, _float_inside, _conversions, _layout, _fallback, _depthwise, _dominant, _outside, _peak,
+    _disturbed, _against, _float_inside, _conversions, _layout, _fallback, _depthwise, _dominant, _outside, _peak,
     _int8_gain, _sparse,
 )  # fmt: skip
 

@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import ctypes as c
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgefer.contract import Loadable
-from edgefer.errors import EdgeferError, InputError, TargetUnavailableError
+import numpy as np
+
+from edgefer.contract import Loadable, TensorLike
+from edgefer.errors import EdgeferError, TargetUnavailableError
 from edgefer.quieting import quiet_native
 from edgefer.runtimes.profiling import Op, Profile, Run, Shape, quieter_half
 
 PACKAGE = "ai-edge-litert"
 MAJOR = "2"
 CPU = 1  # kLiteRtHwAcceleratorCpu
+HOST_MEMORY = 1  # kLiteRtTensorBufferTypeHostMemory
 MODES = {"XNNPACK": "delegate", "builtin kernels": "builtin", "reference kernels": "reference"}
 # LiteRtProfilerEventType
 DEFAULT, OPERATOR, DELEGATE_OPERATOR, PROFILED_DELEGATE_OPERATOR = 1, 2, 4, 8
@@ -34,12 +38,9 @@ MAX_RANK = 8
 
 
 class _Layout(c.Structure):
-    _fields_ = (("rank", c.c_uint), ("dims", c.c_int32 * MAX_RANK), ("strides", c.c_uint32 * MAX_RANK))
+    """``rank`` shares its word with a flag for strides, which is not set."""
 
-    @property
-    def shape(self) -> Shape:
-        """Without the flag that shares the first word's bits."""
-        return tuple(self.dims[: self.rank & 0x7F])
+    _fields_ = (("rank", c.c_uint), ("dims", c.c_int32 * MAX_RANK), ("strides", c.c_uint32 * MAX_RANK))
 
 
 class _TensorType(c.Structure):
@@ -63,7 +64,7 @@ class _Event(c.Structure):
 def profile(kernels: str, artifact: Loadable, threads: int, shape: Shape, runs: int) -> Profile:
     """Profile ``runs`` inferences of an input of ``shape`` (batch first), after a quarter as many uncounted ones.
 
-    The input is whatever memory holds zeros as: dense kernels take the same time for all values.
+    The input is what the memory holds: these kernels take the same time for all values.
 
     Raises:
         TargetUnavailableError: the installed package has no such library.
@@ -71,7 +72,8 @@ def profile(kernels: str, artifact: Loadable, threads: int, shape: Shape, runs: 
     """
     with quiet_native(), ExitStack() as cleanup:
         run, profiler, library = _open(cleanup, kernels, artifact, threads, shape)
-        _warm(run, runs // 4 + 1, artifact, shape)
+        for _ in range(runs // 4 + 1):
+            run()
         rounds = []
         for _ in range(runs):
             library.call("LiteRtResetProfiler", profiler)
@@ -80,18 +82,6 @@ def profile(kernels: str, artifact: Loadable, threads: int, shape: Shape, runs: 
             library.call("LiteRtStopProfiler", profiler)
             rounds.append(list(_events(library, profiler)))
     return read(rounds, kernels)
-
-
-def _warm(run: Callable[[], None], runs: int, artifact: Loadable, shape: Shape) -> None:
-    """Uncounted runs; the first one fails for files whose inner shapes follow the batch."""
-    try:
-        for _ in range(runs):
-            run()
-    except EdgeferError as error:
-        raise InputError(
-            f"{artifact.path}: LiteRT's profiler cannot run it at batch {shape[0]} ({error})",
-            hint="try --batch 1",
-        ) from error
 
 
 def read(rounds: Sequence[Sequence[tuple[str, int, int]]], kernels: str) -> Profile:
@@ -192,26 +182,28 @@ def _open(
     first, dims = c.c_size_t(0), (c.c_int * len(shape))(*shape)
     resize = "LiteRtCompiledModelResizeInputTensorNonStrict"
     library.call(resize, compiled, first, first, dims, c.c_size_t(len(shape)))
-    given, answer = _Layout(), _Layout()
-    library.call("LiteRtGetCompiledModelInputTensorLayout", compiled, first, first, c.byref(given))
-    outputs = "LiteRtGetCompiledModelOutputTensorLayouts"
-    library.call(outputs, compiled, first, c.c_size_t(1), c.byref(answer), c.c_bool(True))
-    ends = []
-    for end, layout, tensor in (
-        ("Input", given, artifact.manifest.io.input),
-        ("Output", answer, artifact.manifest.io.output),
-    ):
-        wants = library.make(f"LiteRtGetCompiledModel{end}BufferRequirements", compiled, first, first)
-        kind = _TensorType(ELEMENTS[tensor.dtype], layout)
-        make = "LiteRtCreateManagedTensorBufferFromRequirements"
-        ends.append(owned("LiteRtDestroyTensorBuffer", library.make(make, environment, c.byref(kind), wants)))
-    image, result = ends
+    image = owned(
+        "LiteRtDestroyTensorBuffer", _buffer(library, environment, artifact.manifest.io.input, shape)
+    )
+    answer = (shape[0], *(size or 1 for size in artifact.manifest.io.output.shape[1:]))
+    result = owned(
+        "LiteRtDestroyTensorBuffer", _buffer(library, environment, artifact.manifest.io.output, answer)
+    )
 
     def run() -> None:
         one = c.c_size_t(1)
         library.call("LiteRtRunCompiledModel", compiled, first, one, c.byref(image), one, c.byref(result))
 
     return run, library.make("LiteRtCompiledModelGetProfiler", compiled), library
+
+
+def _buffer(library: _Library, environment: c.c_void_p, tensor: TensorLike, shape: Shape) -> c.c_void_p:
+    """Host memory for one end of the file. Its size is ours to say: where inner shapes follow the batch, LiteRT
+    knows the answer's only once it has run.
+    """
+    kind = _TensorType(ELEMENTS[tensor.dtype], _Layout(rank=len(shape), dims=(c.c_int32 * MAX_RANK)(*shape)))
+    size = c.c_size_t(math.prod(shape) * np.dtype(tensor.dtype).itemsize)
+    return library.make("LiteRtCreateManagedTensorBuffer", environment, HOST_MEMORY, c.byref(kind), size)
 
 
 # LiteRtElementType, as TfLiteType numbers them.

@@ -81,6 +81,12 @@ def test_a_network_too_small_for_its_runtime():
     assert said(explanation([layer(ns=19e3)], profiled_ns=20e3), "dispatch") is None
 
 
+def test_a_machine_that_does_other_work_is_named_before_anything_else():
+    found = explanation([layer(ns=1e5)], latency_ns=5e5)
+    assert findings(found)[0].id == "disturbed"
+    assert said(explanation([layer(ns=1e6)]), "disturbed") is None
+
+
 def test_the_share_of_the_peak_is_that_of_the_promised_arithmetic():
     # 1e6 MACs an image in 1 ms are 1 GMAC/s.
     assert said(explanation([layer()]), "peak").figures["share"] == pytest.approx(1e9 / 4e12)
@@ -163,8 +169,12 @@ def test_runs_that_did_different_things_are_not_averaged():
 def gemm(tmp_path):
     path = tmp_path / "gemm.tflite"
     path.write_bytes(gemm_files.tflite_gemm("int8"))
-    end = SimpleNamespace(dtype="int8")
-    return SimpleNamespace(path=path, manifest=SimpleNamespace(io=SimpleNamespace(input=end, output=end)))
+    image, answer = (
+        SimpleNamespace(dtype="int8", shape=(None, n)) for n in (gemm_files.DEPTH, gemm_files.COLUMNS)
+    )
+    return SimpleNamespace(
+        path=path, manifest=SimpleNamespace(io=SimpleNamespace(input=image, output=answer))
+    )
 
 
 @pytest.mark.parametrize("kernels", ["XNNPACK", "builtin kernels"])
