@@ -78,7 +78,7 @@ def explain(
         latency_ns=_median(timed[0]),
         profiled_ns=profiles[0].whole_ns,
         layers=_layers(artifact, profiles[0], batch),
-        peaks=peaks(artifact.container, {numbers: _median(timed[numbers]) / 1e9 for numbers in large}),
+        peaks=peaks(artifact.container, {numbers: min(timed[numbers].samples_ns) / 1e9 for numbers in large}),
         macs=artifact.manifest.cost.macs if artifact.manifest.cost else None,
         weights=weights,
         zeros=zeros,

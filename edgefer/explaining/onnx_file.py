@@ -1,7 +1,8 @@
 """MACs and names of ONNX operations, from ONNX Runtime's profile and from the file; zero weights.
 
 The profile tells each output's shape and what flows in. Weights that a kernel packed for itself it no longer lists, so
-their shapes come from the file, by the name of the node, which the optimiser keeps or puts ``_token_N`` behind.
+their shapes come from the file, by the name of the node or of its output, behind which the optimiser puts ``_token_N``
+or ``_nchwc``.
 
 Source: onnx.proto (``ModelProto.graph`` is field 7, ``GraphProto`` node 1 and initializer 5, ``NodeProto`` input 1,
 output 2 and name 3, ``TensorProto`` dims 1, data_type 2, name 8 and raw_data 9), read with our own wire-format reader:
@@ -30,7 +31,7 @@ DIMS, DATA_TYPE, TENSOR_NAME, RAW = 1, 2, 8, 9
 DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 10: np.float16}
 CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "NhwcFusedConv", "NhwcConv")
 PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul", "QGemm", "QLinearMatMul", "MatMulInteger")
-TOKEN = re.compile(r"_token_\d+$")
+ADDED = re.compile(r"(_token_\d+|_nchwc)$")
 
 
 class Weights(NamedTuple):
@@ -43,7 +44,7 @@ class Weights(NamedTuple):
 def layers(path: Path, ops: Sequence[Op], batch: int) -> tuple[Layer, ...]:
     """The profiled operations with MACs an image."""
     known = weights(path)
-    return tuple(_layer(op, known.get(TOKEN.sub("", op.name)), batch) for op in ops)
+    return tuple(_layer(op, known.get(ADDED.sub("", op.name)), batch) for op in ops)
 
 
 def _layer(op: Op, stated: Weights | None, batch: int) -> Layer:
@@ -62,10 +63,18 @@ def _layer(op: Op, stated: Weights | None, batch: int) -> Layer:
 
 def _name(op: Op, stated: Weights | None) -> str:
     """A convolution that took a batch norm in has a number for a name, so its weights speak for it."""
-    full = TOKEN.sub("", op.name)
+    full = ADDED.sub("", op.name)
     if "/" not in full and stated:
         full = stated.name
     return short(full)
+
+
+def _filters(op: Op, stated: Weights | None) -> tuple[int, ...]:
+    """Shape of a convolution's weights (filters, channels of each, ...); () for what is none."""
+    if op.kind not in CONVOLUTIONS:
+        return ()
+    listed = op.inputs[1].shape if op.kind != "QLinearConv" and len(op.inputs) > 1 else ()
+    return listed if len(listed) > 2 else stated.shape if stated else ()
 
 
 def _macs(op: Op, stated: Weights | None) -> int | None:
@@ -73,29 +82,22 @@ def _macs(op: Op, stated: Weights | None) -> int | None:
     if not op.outputs or not op.inputs:
         return None
     size = math.prod(op.outputs[0].shape)
-    if op.kind in CONVOLUTIONS and stated:
-        return size * math.prod(stated.shape[1:])
+    if filters := _filters(op, stated):
+        return size * math.prod(filters[1:])
     return size * op.inputs[0].shape[-1] if op.kind in PRODUCTS and op.inputs[0].shape else None
 
 
 def _group(op: Op, stated: Weights | None) -> Group:
-    return "depthwise" if op.kind in CONVOLUTIONS and stated and _depthwise(op, stated) else group_of(op.kind)
-
-
-def _depthwise(op: Op, stated: Weights) -> bool:
-    """One filter a channel; the channels are the second dimension or, where kernels like that better, the last."""
-    shape, image = stated.shape, op.inputs[0].shape
-    return (
-        len(shape) > 2
-        and shape[0] > 1
-        and shape[1] == 1
-        and len(image) > 2
-        and shape[0] in (image[1], image[-1])
-    )
+    """One filter a channel is depthwise; channels are the second dimension or, where kernels like that, the last."""
+    filters = _filters(op, stated)
+    if len(filters) > 2 and filters[0] > 1 and filters[1] == 1:
+        image = op.inputs[0].shape
+        return "depthwise" if filters[0] in (image[1], image[-1]) else "dense"
+    return group_of(op.kind)
 
 
 def weights(path: Path) -> dict[str, Weights]:
-    """The constant second operand of each node that has one, quantized or not, by the node's name."""
+    """The constant second operand of each node that has one, quantized or not, by the names of node and output."""
     graph = Message(path.read_bytes()).message(GRAPH)
     constants = {tensor.text(TENSOR_NAME): tensor for tensor in graph.messages(INITIALIZER)}
     nodes = graph.messages(NODE)
@@ -105,7 +107,8 @@ def weights(path: Path) -> dict[str, Weights]:
         operands = [each.decode() for each in node.all(INPUT)]
         if len(operands) < 2 or not (tensor := _constant(operands[1], constants, makers)):
             continue
-        found[node.text(NAME)] = Weights(tensor.text(TENSOR_NAME), _dims(tensor))
+        constant = Weights(tensor.text(TENSOR_NAME), _dims(tensor))
+        found.update(dict.fromkeys((node.text(NAME), *map(bytes.decode, node.all(OUTPUT))), constant))
     return found
 
 

@@ -32,7 +32,7 @@ def products(runtime: Runtime, threads: int) -> dict[Numbers, Run]:
 
 
 def peaks(container: str, seconds: Mapping[Numbers, float]) -> tuple[Peak, ...]:
-    """What was reached, from the median seconds of each product."""
+    """What was reached, from the seconds of the quickest call of each product."""
     what = {
         ("onnx", "int8"): "QLinearMatMul, uint8 by int8",
         ("onnx", "fp32"): "MatMul",

@@ -249,3 +249,22 @@ def test_a_runtime_without_a_known_product_has_no_peak():
     runtimes = discover("edgefer.runtimes", "RUNTIMES")
     with pytest.raises(TargetUnavailableError, match="cannot be measured yet"):
         peak.products(runtimes["onnxruntime-cuda"], 1)
+
+
+def test_a_convolution_in_blocks_of_channels_is_found_by_its_output(tmp_path):
+    from onnx import TensorProto, helper
+
+    kernel = helper.make_tensor("net/first/w", TensorProto.FLOAT, (8, 1, 3, 3), bytes(288), raw=True)
+    path = tmp_path / "first.onnx"
+    nodes = [helper.make_node("Conv", ["x", "net/first/w"], ["Conv__1:0"], name="Conv__1")]
+    path.write_bytes(helper.make_model(helper.make_graph(nodes, "g", [], [], [kernel])).SerializeToString())
+    image, filters = TensorType("float", (1, 1, 6, 6)), TensorType("float", (8, 1, 3, 3))
+    ran = Op("Conv__1:0_nchwc", "Conv", "CPU", 1.0, (image, filters), (TensorType("float", (1, 8, 6, 6)),))
+    (found,) = onnx_file.layers(path, [ran], batch=1)
+    # Eight filters on one gray channel: an ordinary first layer, though each filter has a single channel.
+    assert (found.name, found.group, found.numbers, found.macs) == (
+        "first/w",
+        "dense",
+        "float",
+        6 * 6 * 8 * 9,
+    )
