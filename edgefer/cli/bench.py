@@ -12,7 +12,7 @@ from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
 from edgefer.cli.bench_hosts import host_options, on_hosts
 from edgefer.cli.bench_tables import show
-from edgefer.cli.options import data_options
+from edgefer.cli.options import data_options, timing_options
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,17 +49,7 @@ def _batch_sizes(
     callback=_batch_sizes,
     help="Batch sizes.  [default: the target's]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the target's]")
-@click.option(
-    "--min-time",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
-)
-@click.option(
-    "--kernels",
-    type=click.Choice(["xnnpack", "builtin", "reference"]),
-    help="TFLite's kernels.  [default: xnnpack]",
-)
+@timing_options
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
 @emulation_options
 @click.option(

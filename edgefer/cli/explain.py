@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import timing_options
 
 if TYPE_CHECKING:
     from edgefer.explaining.record import Explanation, Layer
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
     help="The float file of the same network, timed in the same run.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images a call.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the target's]")
-@click.option(
-    "--min-time",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds of samples without the profiler, at least.  [default: the target's]",
-)
-@click.option(
-    "--kernels",
-    type=click.Choice(["xnnpack", "builtin", "reference"]),
-    help="TFLite's kernels.  [default: xnnpack]",
-)
+@timing_options
 @click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="Layers to show.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the record in this file.")
 @console.json_option

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -18,13 +19,28 @@ from edgefer.errors import InputError, TargetMismatchError, TargetUnavailableErr
 from edgefer.explaining import onnx_file, tflite_file
 from edgefer.explaining.findings import findings
 from edgefer.explaining.peak import peaks, products
-from edgefer.explaining.record import SCHEMA, Against, Explanation, Layer
-from edgefer.runtimes.base import Runtime
+from edgefer.explaining.record import SCHEMA, Against, Explanation, Layer, Peak, by_group
+from edgefer.runtimes.base import Runtime, Session
 from edgefer.runtimes.profiling import Profile
 
 RUNS = range(40, 400)  # of which the quieter half counts; as many of them as take PROFILING seconds
 PROFILING = 1.5
 Advance = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file with what was found out about it."""
+
+    artifact: Artifact
+    executed_on: str
+    samples: Samples
+    profile: Profile
+    layers: tuple[Layer, ...]
+
+    @property
+    def latency_ns(self) -> float:
+        return _median(self.samples)
 
 
 def explain(
@@ -42,50 +58,60 @@ def explain(
             f"{against.path} is {against.container}, {artifact.path} is {artifact.container}",
             hint="compare two files of one container, so that one profiler and one peak serve both",
         )
-    started = datetime.datetime.now(datetime.UTC)
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     files = [artifact] if against is None else [artifact, against]
     runtimes = [_profilable(each, job) for each in files]
-    pixels = _pixels(artifact, batch)
-    sessions = [runtime.open(each, job.used_threads) for each, runtime in zip(files, runtimes, strict=True)]
-    wanted = job.target.executed_on.get(artifact.container, "")
-    if wanted not in sessions[0].executed_on:
-        raise TargetMismatchError(
-            f"{artifact.path}: wanted {wanted}, but it runs on {sessions[0].executed_on}"
-        )
-    runs: dict[str | int, Callable[[], object]] = {
-        number: partial(session.run, session.prepare(pixels)) for number, session in enumerate(sessions)
-    }
-    large = products(runtimes[0], job.used_threads)
-    timed = measure(runs | dict(large), job.plan, advance=advance)
-    profiles = [
-        _profiled(runtime, each, job, pixels, timed[number])
-        for number, (runtime, each) in enumerate(zip(runtimes, files, strict=True))
-    ]
-    weights, zeros = _zeros(artifact)
-    found = Explanation(
+    sessions = [_open(runtime, each, job) for runtime, each in zip(runtimes, files, strict=True)]
+    large, pixels = products(runtimes[0], job.used_threads), _pixels(artifact, batch)
+    runs = {number: partial(session.run, session.prepare(pixels)) for number, session in enumerate(sessions)}
+    timed = measure({**runs, **large}, job.plan, advance=advance)
+    best = {numbers: min(timed[numbers].samples_ns) / 1e9 for numbers in large}
+    seen = []
+    for number, (runtime, each) in enumerate(zip(runtimes, files, strict=True)):
+        profile = _profiled(runtime, each, job, pixels, timed[number])
+        layers = _layers(each, profile, batch)
+        seen.append(_Seen(each, sessions[number].executed_on, timed[number], profile, layers))
+    found = _explanation(seen, peaks(artifact.container, best), job, batch, started)
+    return msgspec.structs.replace(found, findings=findings(found))
+
+
+def _explanation(
+    seen: Sequence[_Seen], reached: tuple[Peak, ...], job: Job, batch: int, started: str
+) -> Explanation:
+    """The first file's record, with the second one as what it is held against."""
+    first, manifest = seen[0], seen[0].artifact.manifest
+    weights, zeros = _zeros(first.artifact)
+    return Explanation(
         schema=SCHEMA,
-        name=artifact.manifest.name,
-        format=artifact.format,
-        sha256=artifact.sha256,
+        name=manifest.name,
+        format=manifest.format,
+        sha256=first.artifact.sha256,
         target=job.target.id,
-        executed_on=sessions[0].executed_on,
-        started=started.isoformat(timespec="seconds"),
+        executed_on=first.executed_on,
+        started=started,
         environment=environment(job.used_threads),
         batch=batch,
-        source=profiles[0].source,
-        resolution_ns=profiles[0].resolution_ns,
-        runs=profiles[0].runs,
-        latency_ns=_median(timed[0]),
-        profiled_ns=profiles[0].whole_ns,
-        layers=_layers(artifact, profiles[0], batch),
-        peaks=peaks(artifact.container, {numbers: min(timed[numbers].samples_ns) / 1e9 for numbers in large}),
-        macs=artifact.manifest.cost.macs if artifact.manifest.cost else None,
+        source=first.profile.source,
+        resolution_ns=first.profile.resolution_ns,
+        runs=first.profile.runs,
+        latency_ns=first.latency_ns,
+        profiled_ns=first.profile.whole_ns,
+        layers=first.layers,
+        peaks=reached,
+        macs=manifest.cost.macs if manifest.cost else None,
         weights=weights,
         zeros=zeros,
-        against=_against(against, timed[1], profiles[1], batch) if against else None,
-        unstable=timed[0].unstable,
+        against=_against(seen[1]) if len(seen) > 1 else None,
+        unstable=first.samples.unstable,
     )
-    return msgspec.structs.replace(found, findings=findings(found))
+
+
+def _open(runtime: Runtime, artifact: Artifact, job: Job) -> Session:
+    session = runtime.open(artifact, job.used_threads)
+    wanted = job.target.executed_on.get(artifact.container, "")
+    if wanted not in session.executed_on:
+        raise TargetMismatchError(f"{artifact.path}: wanted {wanted}, but it runs on {session.executed_on}")
+    return session
 
 
 def _profilable(artifact: Artifact, job: Job) -> Runtime:
@@ -124,16 +150,13 @@ def _zeros(artifact: Artifact) -> tuple[int, int]:
     return reader(artifact.path)
 
 
-def _against(artifact: Artifact, samples: Samples, profile: Profile, batch: int) -> Against:
-    by_group: dict[str, float] = {}
-    for layer in _layers(artifact, profile, batch):
-        by_group[layer.group] = by_group.get(layer.group, 0.0) + layer.ns
+def _against(seen: _Seen) -> Against:
     return Against(
-        name=artifact.manifest.name,
-        format=artifact.format,
-        sha256=artifact.sha256,
-        latency_ns=_median(samples),
-        by_group_ns=by_group,
+        name=seen.artifact.manifest.name,
+        format=seen.artifact.format,
+        sha256=seen.artifact.sha256,
+        latency_ns=seen.latency_ns,
+        by_group_ns=by_group(seen.layers),
     )
 
 

@@ -5,6 +5,7 @@ Schema history: 1 - first version.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from edgefer.spec import Frozen
@@ -108,7 +109,12 @@ class Explanation(Frozen, frozen=True):
 
     def by_group(self) -> dict[str, float]:
         """Nanoseconds of each group of layers in one profiled inference, the largest first."""
-        sums: dict[str, float] = {}
-        for layer in self.layers:
-            sums[layer.group] = sums.get(layer.group, 0.0) + layer.ns
-        return dict(sorted(sums.items(), key=lambda item: -item[1]))
+        return by_group(self.layers)
+
+
+def by_group(layers: Iterable[Layer]) -> dict[str, float]:
+    """Nanoseconds of each group of layers, the largest first."""
+    sums: dict[str, float] = {}
+    for layer in layers:
+        sums[layer.group] = sums.get(layer.group, 0.0) + layer.ns
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))

@@ -1,4 +1,4 @@
-"""``benchmarks/cuda/run.sh`` on a machine that lacks what it needs: early, in one line, with the command's exit codes."""
+"""``benchmarks/cuda/run.sh`` where something is missing: early, in one line, with the command's exit codes."""
 
 from __future__ import annotations
 
