@@ -52,8 +52,8 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
             # x86 without VNNI adds two products in 16 bits, which saturate; weights of 7 bits leave them room.
             reduce_range=True,
             weight_type=q.QuantType.QInt8,
-            # On x86 ONNX Runtime merges a signed layer's Q/DQ pairs only behind a ReLU: projections and additions
-            # would run in float. Unsigned, the same codes shifted by 128, all of them merge.
+            # On x86 ONNX Runtime leaves additions and products of signed tensors in float, and the layers beside
+            # them too. Of unsigned ones, the same codes moved by 128, it makes integer kernels.
             activation_type=q.QuantType.QUInt8,
             nodes_to_exclude=_nodes_kept_float(prepared, calibration),
             calibration_cache_path=cache,
