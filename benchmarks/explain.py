@@ -20,7 +20,7 @@ from typing import Any
 import click
 import msgspec
 
-from benchmarks.costs import RECORDS, now, write_json
+from benchmarks.costs import RECORDS, now
 from benchmarks.results import NOT_YET, machine, markdown_table
 from edgefer.artifact import Artifact, open_artifact
 from edgefer.bench.environment import default_threads, environment
@@ -31,6 +31,7 @@ from edgefer.bench.target import load_target
 from edgefer.datasets.loading import load, locate
 from edgefer.explaining.explain import explain
 from edgefer.explaining.record import Explanation
+from edgefer.files import write_atomic
 from edgefer.report import words
 from edgefer.spec import Frozen
 
@@ -101,7 +102,8 @@ def main(name: str, model: Path, data: str, min_time: float) -> None:
         entries=entries,
     )
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write_json(FOLDER / f"{name}.json", record)
+    # In one line: it holds every layer of ten profiles.
+    write_atomic(FOLDER / f"{name}.json", msgspec.json.encode(record, order="deterministic") + b"\n")
     click.echo(explained())
 
 
@@ -112,7 +114,8 @@ def _files(model: Path, data: str, work: Path) -> dict[str, Artifact]:
     from edgefer.pipeline import Options, choose_formats, convert
 
     start_keras()
-    backbone, spec = load_backbone(model), load_backbone(model).input
+    backbone = load_backbone(model)
+    spec = backbone.input
     dataset = load(data, backbone.labels.source, size=(spec.height, spec.width), channels=spec.pixel_channels)
 
     def made(formats: Sequence[str], folder: str) -> list[Artifact]:

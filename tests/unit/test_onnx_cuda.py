@@ -18,7 +18,16 @@ from edgefer.errors import EdgeferError, InputError, TargetMismatchError, Target
 from edgefer.registry import discover
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.onnx import CPU, OnnxSession
-from edgefer.runtimes.onnx_cuda import CUDA, RUNTIMES, BoundSession, Setting, missing, placement, profile
+from edgefer.runtimes.onnx_cuda import (
+    CUDA,
+    RUNTIMES,
+    BoundSession,
+    Setting,
+    card,
+    missing,
+    placement,
+    profile,
+)
 from edgefer.runtimes.onnx_profile import read
 from tests.unit.artifact_samples import PIXELS, make
 
@@ -123,6 +132,16 @@ def test_int8_is_refused_without_float_files_of_the_same_network_beside_it(tmp_p
     other = msgspec.structs.replace(fp32.manifest, backbone_sha256="1" * 64)
     with pytest.raises(InputError, match="onnx-fp32"):
         require_beside([fp16, dataclasses.replace(fp32, manifest=other)], cuda)
+
+
+def test_the_card_is_what_nvidias_tool_says(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA T4, 550.54.15, 70.00 W'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert card() == {"card": "NVIDIA T4", "driver": "550.54.15", "power_limit": "70.00 W"}
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert card() == {}
 
 
 def test_what_is_missing_names_tensorrt():
