@@ -23,7 +23,7 @@ from edgefer.explaining.record import SCHEMA, Against, Explanation, Layer, Peak,
 from edgefer.runtimes.base import Runtime, Session
 from edgefer.runtimes.profiling import Profile
 
-RUNS = range(40, 400)  # of which the quieter half counts; as many of them as take PROFILING seconds
+RUNS = range(40, 400)  # of which the quietest fifth counts; as many of them as take PROFILING seconds
 PROFILING = 1.5
 Advance = Callable[[float], None]
 

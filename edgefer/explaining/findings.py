@@ -28,7 +28,7 @@ def findings(found: Explanation) -> tuple[Finding, ...]:
 
 
 def _disturbed(found: Explanation) -> Finding | None:
-    """A profiler only adds time; if runs without one took longer than its quieter half, other work came between."""
+    """A profiler only adds time; if runs without one took longer than its quietest fifth, other work came between."""
     ratio = found.latency_ns / found.profiled_ns
     if ratio < DISTURBED:
         return None

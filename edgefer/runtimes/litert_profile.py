@@ -11,7 +11,7 @@ from edgefer.contract import Loadable
 from edgefer.errors import EdgeferError
 from edgefer.quieting import quiet_native
 from edgefer.runtimes.litert_c import CompiledModel, Event, Library
-from edgefer.runtimes.profiling import Op, Profile, Run, Shape, quieter_half
+from edgefer.runtimes.profiling import Op, Profile, Run, Shape, quietest
 
 MODES = {"XNNPACK": "delegate", "builtin kernels": "builtin", "reference kernels": "reference"}
 # LiteRtProfilerEventType
@@ -44,7 +44,7 @@ def read(rounds: Sequence[Sequence[Event]], kernels: str) -> Profile:
         EdgeferError: the rounds differ, or one holds no inference.
     """
     try:
-        return quieter_half([_run(events, kernels) for events in rounds], "LiteRT's profiler", 1e3)
+        return quietest([_run(events, kernels) for events in rounds], "LiteRT's profiler", 1e3)
     except ValueError as error:
         raise EdgeferError(f"LiteRT's profile cannot be averaged: {error}") from error
 

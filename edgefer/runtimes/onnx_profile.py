@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer.errors import EdgeferError
-from edgefer.runtimes.profiling import Op, Profile, Run, TensorType, quieter_half
+from edgefer.runtimes.profiling import Op, Profile, Run, TensorType, quietest
 
 KERNEL = "_kernel_time"
 WHOLE = "model_run"
@@ -53,7 +53,7 @@ def read(events: Iterable[dict[str, Any]], runs: int) -> Profile:
     if len(calls) < runs:
         raise EdgeferError(f"ONNX Runtime's profile holds {len(calls)} of {runs} runs")
     try:
-        return quieter_half(calls[-runs:], "ONNX Runtime's profiler", 1e3)
+        return quietest(calls[-runs:], "ONNX Runtime's profiler", 1e3)
     except ValueError as error:
         raise EdgeferError(f"ONNX Runtime's profile cannot be averaged: {error}") from error
 

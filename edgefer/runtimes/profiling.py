@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 Shape = tuple[int, ...]
+QUIET = 5  # of so many runs the one that took least counts
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Profile:
-    """The mean of the quieter half of the profiled runs, ``runs`` of them: what else the machine does only adds time.
+    """The mean of the quietest fifth of the profiled runs, ``runs`` of them: what else the machine does only adds time.
 
     ``whole_ns`` is the runtime's own time of a whole profiled inference, its operations and all between them.
     ``source`` says whose profiler it was, ``resolution_ns`` how fine its clock is.
@@ -54,7 +55,7 @@ class Run:
     ops: tuple[Op, ...]
 
 
-def quieter_half(runs: Sequence[Run], source: str, resolution_ns: float) -> Profile:
+def quietest(runs: Sequence[Run], source: str, resolution_ns: float) -> Profile:
     """Several runs as one profile.
 
     Raises:
@@ -63,7 +64,7 @@ def quieter_half(runs: Sequence[Run], source: str, resolution_ns: float) -> Prof
     kinds = {tuple(op.kind for op in run.ops) for run in runs}
     if len(kinds) != 1:
         raise ValueError(f"{len(runs)} runs did {len(kinds)} different lists of operations")
-    quiet = sorted(runs, key=lambda run: run.whole_ns)[: (len(runs) + 1) // 2]
+    quiet = sorted(runs, key=lambda run: run.whole_ns)[: -(-len(runs) // QUIET)]
     ops = tuple(
         replace(op, ns=sum(run.ops[number].ns for run in quiet) / len(quiet))
         for number, op in enumerate(quiet[0].ops)
