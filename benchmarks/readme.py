@@ -22,6 +22,7 @@ from benchmarks.compression import tables
 from benchmarks.coreml_results import coreml, networks
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
+from benchmarks.explain import explained
 from benchmarks.gate_results import gates
 from benchmarks.results import NOT_YET, costs, markdown_table, results
 from benchmarks.seeds.collect import collect, packed
@@ -146,12 +147,14 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "students": tables.students,
     "stock": tables.stock,
     "gates": gates,
+    "explained": explained,
     **{f"card-{name}": partial(tables.model_card, name) for name in models()},
 }
 CARDS = tuple(folder / CARD for folder in models().values())
 FILES = (
     ROOT / "README.md",
     ROOT / "docs" / "cli.md",
+    ROOT / "docs" / "explain.md",
     ROOT / "benchmarks" / "compression" / "README.md",
     *CARDS,
 )

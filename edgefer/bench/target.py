@@ -109,6 +109,7 @@ class Target(Frozen, frozen=True):
     ``accuracy_on`` is a machine that computes what the target would, and is not it: it tells accuracy and nothing else.
     ``emulation`` is the processor to emulate where the target is not at hand; None: it cannot be emulated.
     ``elsewhere`` is set by ``for_accuracy``, never in a file: something else answers in the target's place.
+    ``beside`` maps a format to those that must stand in the same run, because its speed says little without theirs.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Target(Frozen, frozen=True):
     accuracy_on: Needs | None = None
     emulation: Emulation | None = None
     elsewhere: bool = False
+    beside: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.batches or min(self.batches) < 1:
@@ -242,6 +244,17 @@ def for_accuracy(target: Target, machine: Mapping[str, Any] | None = None) -> Ta
 def tells_accuracy(target: Target, machine: Mapping[str, Any]) -> bool:
     """Whether a machine with these ``facts``, which is not the target, computes what the target would."""
     return target.accuracy_on is not None and not _lack(target.accuracy_on, machine)
+
+
+def with_installed_variants(
+    target: Target, runtimes: Mapping[str, Runtime]
+) -> tuple[Target, tuple[str, ...]]:
+    """The target without the variants whose runtime cannot run here, and a sentence about each of those."""
+    lacks = {name: runtimes[wanted].missing() for name, wanted in target.options.variants.items()}
+    kept = {name: wanted for name, wanted in target.options.variants.items() if not lacks[name]}
+    options = msgspec.structs.replace(target.options, variants=kept)
+    left_out = tuple(f"{name} not measured: it {lack}" for name, lack in lacks.items() if lack)
+    return msgspec.structs.replace(target, options=options), left_out
 
 
 def missing_runtime(target: Target, container: str, runtimes: Mapping[str, Runtime]) -> str:

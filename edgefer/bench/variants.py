@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from edgefer.bench.record import BatchTiming
 
@@ -30,3 +31,14 @@ def faster_on_cpu(timings: Mapping[str, Sequence[BatchTiming]]) -> Iterator[str]
                 f"batch {alone.batch}: the CPU alone is faster than with the Neural Engine, "
                 f"{mine:.3f} against {best:.3f} ms"
             )
+
+
+def fallen_to_cpu(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """One sentence a setting in which nodes ran on the CPU instead of the card, all of them by name.
+
+    ``details`` are what the runtime told (``edgefer.runtimes.onnx_cuda``), by the variant's name.
+    """
+    for variant, told in details.items():
+        if nodes := told.get("on_cpu"):
+            where = f"with {variant}, " if variant else ""
+            yield f"{where}{len(nodes)} nodes ran on the CPU: {', '.join(nodes)}"

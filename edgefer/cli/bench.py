@@ -12,7 +12,7 @@ from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
 from edgefer.cli.bench_hosts import host_options, on_hosts
 from edgefer.cli.bench_tables import show
-from edgefer.cli.options import data_options, records_option
+from edgefer.cli.options import data_options, records_option, timing_options
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,17 +49,7 @@ def _batch_sizes(
     callback=_batch_sizes,
     help="Batch sizes.  [default: the target's]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the target's]")
-@click.option(
-    "--min-time",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
-)
-@click.option(
-    "--kernels",
-    type=click.Choice(["xnnpack", "builtin", "reference"]),
-    help="TFLite's kernels.  [default: xnnpack]",
-)
+@timing_options
 @click.option("--accuracy-only", is_flag=True, help="Score on the data; measure no latency.")
 @emulation_options
 @records_option
@@ -95,6 +85,7 @@ def command(
     machine, and its instructions are counted. 'edgefer emulator setup' makes that possible.
     """
     from edgefer.artifact import open_artifact
+    from edgefer.bench.beside import require_beside
     from edgefer.bench.record import save_record
 
     if emulate:
@@ -105,6 +96,8 @@ def command(
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
     files = record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    if not (emulate or accuracy_only):
+        require_beside(opened, target)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
     failure = None
     if host:

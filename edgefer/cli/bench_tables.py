@@ -113,7 +113,7 @@ def _print_variants(summaries: Sequence[dict[str, Any]]) -> None:
         for v in s["variants"]
         for t in v["latency"]
     ]
-    console.print_table("The same files on fewer compute units", columns, rows)
+    console.print_table("The same files with other settings of the runtime", columns, rows)
 
 
 def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:

@@ -64,3 +64,21 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
     )
     return with_options(command, *options)
+
+
+def timing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add how a file is run and for how long: ``threads``, ``min_time`` and ``kernels``."""
+    options = (
+        click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the target's]"),
+        click.option(
+            "--min-time",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Seconds of samples an artifact and batch size, at least.  [default: the target's]",
+        ),
+        click.option(
+            "--kernels",
+            type=click.Choice(["xnnpack", "builtin", "reference"]),
+            help="TFLite's kernels.  [default: xnnpack]",
+        ),
+    )
+    return with_options(command, *options)

@@ -22,7 +22,7 @@ from edgefer.bench.record import (
 )
 from edgefer.bench.runner import cold_start, reference
 from edgefer.bench.scoring import score_probabilities
-from edgefer.bench.variants import faster_on_cpu
+from edgefer.bench.variants import fallen_to_cpu, faster_on_cpu
 from edgefer.datasets.base import Dataset
 from edgefer.device.job import RESULT_FILE
 from edgefer.errors import EdgeferError
@@ -47,6 +47,7 @@ def records(
     for number, artifact in enumerate(package.artifacts):
         tasks = [task for task, owner in enumerate(package.owners) if owner == number]
         said = result["tasks"][tasks[0]]
+        told = {package.job.tasks[task].variant: result["tasks"][task]["details"] for task in tasks}
         timed = {package.job.tasks[task].variant: _timings(result["tasks"][task]) for task in tasks}
         found.append(
             RunRecord(
@@ -63,7 +64,7 @@ def records(
                 cold_start=_cold_start(said),
                 peak_memory_bytes=said["cold"]["peak_memory_bytes"] if said["cold"] else None,
                 accuracy=_accuracy(artifact, folder, said["probabilities"], data),
-                notes=(*said["notes"], *faster_on_cpu(timed)),
+                notes=(*said["notes"], *faster_on_cpu(timed), *fallen_to_cpu(told)),
                 invalid=result["invalid"],
                 details=said["details"],
                 variants=tuple(

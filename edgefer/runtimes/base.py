@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgefer.contract import Loadable
 from edgefer.preprocessing import Floats, Pixels
+from edgefer.runtimes.profiling import Profile
 
 
 class Session(Protocol):
@@ -39,6 +40,8 @@ class Runtime:
     ``missing()`` returns "" if it can run here, else what it needs; ``open(artifact, threads)`` loads a file. One of
     ``packages`` must be installed, the first is the one to install; on a remote machine that is all that is asked.
     ``explain(artifact)`` gives what the library itself tells about how it will run a file, as plain values.
+    ``profile(artifact, threads, pixels, runs)`` asks the library's own profiler for the time of each operation at the
+    batch size of ``pixels``; None: it has none that can be reached.
     ``any_batch``: its sessions take any number of images a call, whatever batch size the file is fixed to.
     ``stands_in``: it computes what the container's own runtime would, on machines that lack that one. Its answers count
     for accuracy, as emulated ones, and never for speed.
@@ -50,6 +53,7 @@ class Runtime:
     open: Callable[[Loadable, int], Session]
     packages: tuple[str, ...] = ()
     explain: Callable[[Loadable], dict[str, Any]] = _nothing
+    profile: Callable[[Loadable, int, Pixels, int], Profile] | None = None
     stands_in: bool = False
     any_batch: bool = False
 

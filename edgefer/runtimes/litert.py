@@ -17,8 +17,10 @@ from edgefer.contract import Loadable
 from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.quieting import quiet_native
+from edgefer.runtimes import litert_profile
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import dequantize, feed_for
+from edgefer.runtimes.profiling import Profile
 
 _PACKAGES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
@@ -27,7 +29,7 @@ _PACKAGES = {
 
 
 # What the sessions are called by, and the op resolver that gives these kernels.
-_RESOLVERS = {
+RESOLVERS = {
     "XNNPACK": "AUTO",
     "builtin kernels": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference kernels": "BUILTIN_REF",
@@ -64,7 +66,7 @@ class LiteRTSession:
                 self._interpreter = library.Interpreter(
                     model_path=str(artifact.path),
                     num_threads=threads,
-                    experimental_op_resolver_type=getattr(library.OpResolverType, _RESOLVERS[kernels]),
+                    experimental_op_resolver_type=getattr(library.OpResolverType, RESOLVERS[kernels]),
                 )
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{self._who} refuses the file ({error})") from error
@@ -113,8 +115,20 @@ class LiteRTSession:
         return dequantize(np.asarray(outputs), self._io.output)
 
 
+def _profile(kernels: str, artifact: Loadable, threads: int, pixels: Pixels, runs: int) -> Profile:
+    shape = feed_for(pixels, artifact.manifest.input, artifact.manifest.io).shape
+    return litert_profile.profile(kernels, artifact, threads, shape, runs)
+
+
 def _runtime(name: str, kernels: str) -> Runtime:
-    return Runtime(name, "tflite", _missing, partial(LiteRTSession, kernels), packages=tuple(_PACKAGES))
+    return Runtime(
+        name,
+        "tflite",
+        _missing,
+        partial(LiteRTSession, kernels),
+        packages=tuple(_PACKAGES),
+        profile=partial(_profile, kernels),
+    )
 
 
 RUNTIMES = (
