@@ -18,7 +18,7 @@ import click
 import msgspec
 from click.testing import CliRunner
 
-from benchmarks.compression import tables
+from benchmarks.compression import pruned, tables, taught
 from benchmarks.coreml_results import coreml, networks
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
@@ -148,6 +148,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "stock": tables.stock,
     "gates": gates,
     "explained": explained,
+    "channels": pruned.channels,
+    "distillation": taught.distillation,
     **{f"card-{name}": partial(tables.model_card, name) for name in models()},
 }
 CARDS = tuple(folder / CARD for folder in models().values())
@@ -159,6 +161,8 @@ FILES = (
     *CARDS,
 )
 RESULTS = collect()
+# Drawn again with every 'make docs', never compared: where text ends in it depends on the machine's fonts.
+PLOT = ROOT / "benchmarks" / "compression" / "channels.svg"
 PACKED = ROOT / "edgefer" / "recipes" / "results.json"
 
 
@@ -191,6 +195,7 @@ def main(check: bool) -> None:
             click.echo(f"stale: {name}; run make docs", err=True)
         sys.exit(bool(names))
     PACKED.write_bytes(packed(RESULTS))
+    PLOT.write_text(pruned.channels_plot() + "\n", encoding="utf-8", newline="\n")
     for file in FILES:
         file.write_text(renewed(file.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
 
