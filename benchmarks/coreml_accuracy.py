@@ -2,7 +2,8 @@
 
     python benchmarks/coreml_accuracy.py s0-mobilenetv2 lite0-48 --data PATH
 
-Each MODEL is a folder of ``benchmarks/models``. It is converted to every Core ML format, and each is scored twice: by
+Each MODEL is a folder of ``benchmarks/models``. It is converted to every Core ML format (``coreml-w8a8`` by
+``--calibration-method best``), and each is scored twice: by
 ``edgefer bench --target coreml --accuracy-only``, whose RunRecord is kept, and here, where its answers are held
 against the float network's, row by row, and timed on one thread. Records go to ``benchmarks/records/coreml/MODEL``.
 """
@@ -91,6 +92,7 @@ def _kept(name: str, formats: str) -> list[Agreement]:
 def _convert(scratch: Path, name: str, data: str, formats: str) -> list[Path]:
     command = edgefer("convert", scratch / "model.keras", "--to", formats, "--name", name)
     options = ["--data", data, "--labels", LABELS, "--out", str(scratch / "artifacts"), "--json"]
+    options += ["--calibration-method", "best"]
     made = json.loads(run([*command, *options], PASSED_OR_FAILED).output)
     for each in made:
         if each["error"]:

@@ -43,6 +43,8 @@ def main(data: str) -> None:
         _gate(artifact, model, data, "mobilenetv2-int8.150-rows", "--rows", "150")
         model, artifact = _converted("s0-efficientnetv2b0", data, work)
         _gate(artifact, model, data, "efficientnetv2b0-int8")
+        best = _int8(model, data, work / "best", "--calibration-method", "best")
+        _gate(best, model, data, "efficientnetv2b0-int8.best")
         for name, path in _per_tensor(model, artifact, data, work).items():
             _gate(path, model, data, name)
 
@@ -53,8 +55,12 @@ def _converted(name: str, data: str, work: Path) -> tuple[Path, Path]:
 
     model = work / f"{name}.keras"
     save_backbone(restored(ROOT / "benchmarks" / "models" / name), model)
-    run(edgefer("convert", model, "--to", "tflite-int8", "--data", data, "--out", work))
-    return model, work / f"{name}-int8.tflite"
+    return model, _int8(model, data, work)
+
+
+def _int8(model: Path, data: str, out: Path, *options: str) -> Path:
+    run(edgefer("convert", model, "--to", "tflite-int8", "--data", data, "--out", out, *options))
+    return out / f"{model.stem}-int8.tflite"
 
 
 def _gate(artifact: Path, model: Path, data: str, name: str, *options: str) -> None:

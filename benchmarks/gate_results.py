@@ -13,9 +13,10 @@ FOLDER = RECORDS / "gate"
 CASES = {
     "mobilenetv2-int8": "MobileNetV2, edgefer's int8",
     "mobilenetv2-int8.150-rows": "the same, on 150 drawn rows",
-    "efficientnetv2b0-int8": "EfficientNetV2B0, edgefer's int8",
+    "efficientnetv2b0-int8": "EfficientNetV2B0, edgefer's int8, min-max ranges",
+    "efficientnetv2b0-int8.best": "the same, `--calibration-method best`",
     "efficientnetv2b0-per-tensor": "EfficientNetV2B0, per tensor, stock converter",
-    "efficientnetv2b0-per-tensor.wrong-range": "the same, calibrated with images in 0..1 instead of -1..1",
+    "efficientnetv2b0-per-tensor.wrong-range": "per tensor, calibrated with images in 0..1 instead of -1..1",
 }
 """Committed records by name, in order, and what stood at the gate."""
 

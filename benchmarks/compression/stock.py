@@ -4,7 +4,7 @@
     python benchmarks/compression/stock.py s0-mobilenetv2 runs/s0-mobilenetv2/model.keras --data PATH
 
 The stock files are what the converters' own documentation says to write: the first 200 training images calibrate,
-nothing else is set. Each file is scored on all test rows and timed at batch 1 and 64. The record goes to
+nothing else is set. edgefer's int8 files are those of ``--calibration-method best``. Each file is scored on all test rows and timed at batch 1 and 64. The record goes to
 ``benchmarks/records/compression/stock``.
 """
 
@@ -122,7 +122,7 @@ def main(name: str, model: Path, data: str, min_time: float) -> None:
         model=name,
         started=started.isoformat(timespec="seconds"),
         environment=environment(default_threads()),
-        calibration=f"stock: the first {CALIBRATION} training rows; edgefer: {CALIBRATION}, class-balanced",
+        calibration=f"stock: the first {CALIBRATION} training rows; edgefer: {CALIBRATION}, class-balanced, best method",
         baseline=baseline,
         entries=tuple(entries),
     )
@@ -137,7 +137,7 @@ def _ours(backbone: Backbone, dataset: Dataset, work: Path) -> Iterator[File]:
     formats = choose_formats(",".join(OURS))
     target = load_target("cpu")
     job = Job(target=target, plan=target.measure.plan())
-    options = Options(calibration=CALIBRATION)
+    options = Options(calibration=CALIBRATION, method="best")
     for outcome in convert(backbone, formats, dataset, dataset, work / "ours", options, lambda *_: None):
         if outcome.path is None:
             raise click.ClickException(f"{outcome.format}: {outcome.error}")
