@@ -4,8 +4,8 @@
     python benchmarks/compression/stock.py s0-mobilenetv2 runs/s0-mobilenetv2/model.keras --data PATH
 
 The stock files are what the converters' own documentation says to write: the first 200 training images calibrate,
-nothing else is set. edgefer's int8 files are those of ``--calibration-method best``. Each file is scored on all test rows and timed at batch 1 and 64. The record goes to
-``benchmarks/records/compression/stock``.
+nothing else is set. edgefer's int8 files are those of ``--calibration-method best``. Each file is scored on all test
+rows and timed at batch 1 and 64. The record goes to ``benchmarks/records/compression/stock``.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def main(name: str, model: Path, data: str, min_time: float) -> None:
         model=name,
         started=started.isoformat(timespec="seconds"),
         environment=environment(default_threads()),
-        calibration=f"stock: the first {CALIBRATION} training rows; edgefer: {CALIBRATION}, class-balanced, best method",
+        calibration=f"stock: the first {CALIBRATION} training rows; edgefer: {CALIBRATION}, balanced, best method",
         baseline=baseline,
         entries=tuple(entries),
     )

@@ -2,9 +2,10 @@
 
     python benchmarks/compression/students.py student-micro runs/student-micro --data PATH
 
-The int8 files are those of ``--calibration-method best``. The artifacts carry drawn golden faces and go, with the Keras file, into ``edgefer/zoo/NAME``; the model card there is
-written by hand, its figures by ``make docs``. RunRecords go to ``benchmarks/records/students/NAME``. The float network
-that speed is held against was trained on drawn faces only: it is timed, never scored.
+The int8 files are those of ``--calibration-method best``. The artifacts carry drawn golden faces and go, with the Keras
+file, into ``edgefer/zoo/NAME``; the model card there is written by hand, its figures by ``make docs``. RunRecords go to
+``benchmarks/records/students/NAME``. The float network that speed is held against learned from drawn faces only: it is
+timed, never scored.
 """
 
 from __future__ import annotations
