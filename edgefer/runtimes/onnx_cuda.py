@@ -1,9 +1,9 @@
 """ONNX files on NVIDIA cards: ONNX Runtime's CUDA and TensorRT execution providers.
 
 A runtime a setting. Inputs and outputs lie on the card before the clock starts and stay there (IO binding), except for
-``onnxruntime-cuda-copies``, which pays for both copies, from and to ordinary memory: ONNX Runtime's Python interface
-has no pinned one. With a CUDA graph the launches of one batch size are recorded once and replayed. Kernels of fp32
-files use no TF32 unless the setting says so.
+``onnxruntime-cuda-copies``, which pays for both copies, from and to ordinary (not pinned) memory. With a CUDA graph
+the launches of one batch size are recorded once and replayed. Kernels of fp32 files use no TF32 unless the setting
+says so.
 
 Which provider ran each node is read back from ONNX Runtime's profile, never assumed: ``explain`` names every node that
 fell to the CPU, and a session none of whose nodes ran on the card is a ``TargetMismatchError``.
