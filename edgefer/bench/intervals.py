@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 1000
+FEWEST_BLOCKS = 5
+"""Blocks below which drawing them anew says nothing: of one alone, every drawing is the same."""
 GRID = 512
 """Samples between which a resampled median is looked for; with fewer samples than that it is found exactly."""
 
@@ -31,19 +33,30 @@ def blocks_of(timing: BatchTiming) -> list[Floats]:
     samples = np.asarray(timing.samples_ns, dtype=np.float64)
     if timing.blocks:
         return np.split(samples, np.cumsum(timing.blocks)[:-1])
+    return _stretches(samples)
+
+
+def _stretches(samples: Floats) -> list[Floats]:
     return np.array_split(samples, max(1, int(np.sqrt(len(samples)))))
 
 
 def median_interval(timing: BatchTiming, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile bootstrap interval of the median in nanoseconds, blocks being drawn anew."""
+    """Percentile bootstrap interval of the median in nanoseconds, blocks being drawn anew; it holds the median."""
     tails = (1 - level) / 2
     low, high = np.quantile(resampled_medians(timing), (tails, 1 - tails))
-    return float(low), float(high)
+    # The median of an even number of samples lies between two of them, a redrawn one on one of them.
+    median = timing.latency_ns()
+    return min(float(low), median), max(float(high), median)
 
 
 def resampled_medians(timing: BatchTiming) -> Floats:
-    """Medians in nanoseconds of ``RESAMPLES`` sets of as many blocks, drawn with replacement; the same on each call."""
+    """Medians in nanoseconds of ``RESAMPLES`` sets of as many blocks, drawn with replacement; the same on each call.
+
+    With fewer than ``FEWEST_BLOCKS`` blocks, shorter stretches of the series are drawn instead.
+    """
     blocks = blocks_of(timing)
+    if len(blocks) < FEWEST_BLOCKS:
+        blocks = _stretches(np.concatenate(blocks))
     values = np.sort(np.concatenate(blocks))
     grid = values[np.unique(np.linspace(0, len(values) - 1, GRID).round().astype(int))]
     below = np.array([np.searchsorted(np.sort(block), grid, side="right") for block in blocks])

@@ -118,3 +118,16 @@ def test_what_was_not_run_is_empty_with_its_reason():
     assert (single.value, single.missing) == (None, "batch 1 was not run")
     assert (multi.value, multi.missing) == (None, "100 runs of the 662 that p99 needs")
     assert [each.missing for each in scenarios([])][2] == "no batch size was run"
+
+
+@given(samples)
+def test_the_interval_holds_the_median_it_is_of_even_from_one_block(values):
+    one = timing(values, blocks=[len(values)])
+    low, high = median_interval(one)
+    assert low <= one.latency_ns() <= high
+
+
+def test_one_block_is_no_proof_of_a_sharp_median():
+    noisy = np.random.default_rng(0).normal(1e6, 1e5, 200)
+    low, high = median_interval(timing(noisy, blocks=[200]))
+    assert high - low > 1e4  # the standard error of this median is 9e3
