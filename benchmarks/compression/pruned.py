@@ -47,7 +47,7 @@ def channels_plot(folder: Path = FOLDER) -> str:
         axes.set_xlabel("FPS at batch 1, tflite-int8")
         axes.set_ylabel("weighted F1, FER+ test rows")
         axes.margins(0.1, 0.15)
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper left")
         return finished(drawing, "channels", "Weighted F1 against FPS of networks with channels removed").svg
 
 
