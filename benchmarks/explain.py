@@ -24,7 +24,7 @@ from benchmarks.costs import RECORDS, now
 from benchmarks.results import NOT_YET, machine, markdown_table
 from edgefer.artifact import Artifact, open_artifact
 from edgefer.bench.environment import default_threads, environment
-from edgefer.bench.record import RunRecord
+from edgefer.bench.record import BatchTiming, RunRecord
 from edgefer.bench.runner import Job, run
 from edgefer.bench.scoring import reader
 from edgefer.bench.target import load_target
@@ -44,15 +44,6 @@ PAIRS = {"tflite-fp32": None, "tflite-int8": "tflite-fp32", "onnx-fp32": None, "
          SIGNED: "onnx-fp32"}  # fmt: skip
 
 
-class Timing(Frozen, frozen=True):
-    """Samples of one batch size in nanoseconds; ``fps`` and ``unstable`` as in a RunRecord."""
-
-    batch: int
-    samples_ns: tuple[int, ...]
-    fps: float
-    unstable: str
-
-
 class Entry(Frozen, frozen=True):
     """One file: its size, its scores on all test rows, its times, and why."""
 
@@ -61,7 +52,7 @@ class Entry(Frozen, frozen=True):
     weighted_f1: float
     macro_f1: float
     f1_drop: float | None
-    timings: tuple[Timing, ...]
+    timings: tuple[BatchTiming, ...]
     explanations: tuple[Explanation, ...]
     invalid: str = ""
 
@@ -165,10 +156,7 @@ def _entry(what: str, record: RunRecord, explanations: tuple[Explanation, ...]) 
         weighted_f1=record.accuracy.full.weighted_f1,
         macro_f1=record.accuracy.full.macro_f1,
         f1_drop=record.accuracy.f1_drop,
-        timings=tuple(
-            Timing(batch=t.batch, samples_ns=t.samples_ns, fps=t.fps, unstable=t.unstable)
-            for t in record.timings
-        ),
+        timings=record.timings,
         explanations=explanations,
         invalid=record.invalid,
     )

@@ -25,6 +25,7 @@ from edgefer.artifact import IOSpec, TensorSpec, open_artifact
 from edgefer.backbones.base import Backbone
 from edgefer.bench.environment import default_threads, environment
 from edgefer.bench.measure import Plan, measure
+from edgefer.bench.record import BatchTiming
 from edgefer.bench.runner import Job
 from edgefer.bench.target import load_target
 from edgefer.datasets.base import Dataset
@@ -44,19 +45,6 @@ OURS = ("tflite-fp32", "tflite-int8", "tflite-dynamic", "onnx-fp32", "onnx-int8"
 Run = Callable[[Any], Any]
 
 
-class Timing(Frozen, frozen=True):
-    """Samples of one batch size in nanoseconds; ``unstable`` as in a RunRecord."""
-
-    batch: int
-    samples_ns: tuple[int, ...]
-    unstable: str
-
-    @property
-    def fps(self) -> float:
-        """Images per second at the median."""
-        return self.batch / (float(np.median(self.samples_ns)) / 1e9)
-
-
 class Entry(Frozen, frozen=True):
     """One file: who made it, what it is, what it is worth and how fast it is."""
 
@@ -65,7 +53,7 @@ class Entry(Frozen, frozen=True):
     bytes: int
     full: Score
     clean: Score
-    timings: tuple[Timing, ...] = ()
+    timings: tuple[BatchTiming, ...] = ()
 
 
 class StockRecord(Frozen, frozen=True):
@@ -269,13 +257,13 @@ def _scored(file: File, dataset: Dataset) -> Entry:
     return Entry(maker=file.maker, what=file.what, bytes=file.bytes, full=full, clean=clean)
 
 
-def _timed(files: list[File], dataset: Dataset, batch: int, min_time: float) -> list[Timing]:
+def _timed(files: list[File], dataset: Dataset, batch: int, min_time: float) -> list[BatchTiming]:
     pixels = dataset.split("test").pixels[:batch]
     runs = {number: partial(file.run, file.prepare(pixels)) for number, file in enumerate(files)}
     taken = measure(runs, Plan(min_seconds=min_time))
     return [
-        Timing(batch=batch, samples_ns=taken[number].samples_ns, unstable=taken[number].unstable)
-        for number in range(len(files))
+        BatchTiming(batch=batch, warmup_ns=one.warmup_ns, samples_ns=one.samples_ns, unstable=one.unstable)
+        for one in (taken[number] for number in range(len(files)))
     ]
 
 

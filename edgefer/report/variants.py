@@ -1,4 +1,4 @@
-"""The same files with other settings of the runtime, timed in the same run: Core ML's compute units."""
+"""The same files with other settings of the runtime, timed in the same run: Core ML's compute units, say."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def variant_table(group: Group) -> Table | None:
     bodies = tuple(Body(tuple(_rows(run)), title=run.label) for run in group.runs if run.record.variants)
     if not bodies:
         return None
-    columns = ("compute units", "batch", "median, ms", "FPS", "load, ms", "first, ms", "operations by device")
-    return Table(f"Compute units on {group.title}", columns, bodies, frozenset({"operations by device"}))
+    columns = ("setting", "batch", "median, ms", "FPS", "load, ms", "first, ms", "operations by device")
+    return Table(
+        f"Settings of the runtime on {group.title}", columns, bodies, frozenset({"operations by device"})
+    )
 
 
 def _rows(run: Run) -> Iterator[tuple[Cell, ...]]:

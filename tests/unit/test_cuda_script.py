@@ -31,7 +31,10 @@ def test_it_says_what_it_was_not_given(arguments, words):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a card")
+@pytest.mark.skipif(
+    shutil.which("nvidia-smi") is not None,
+    reason="this machine has a card: the script would go on and measure on it",
+)
 def test_without_a_card_it_exits_as_the_target_does(tmp_path):
     (tmp_path / "net-fp32.onnx").touch()
     done = run(str(tmp_path), str(tmp_path / "out"))

@@ -41,6 +41,6 @@ def test_a_target_without_variants_has_no_such_table(tmp_path):
 def test_it_stands_in_every_kind_of_report(tmp_path):
     made = render(collect(save(tmp_path, [on_units(invalid="the board was held back")])))
     for name in ("report.md", "report.html"):
-        assert "Compute units on coreml, measured" in made[name]
+        assert "Settings of the runtime on coreml, measured" in made[name]
         assert "times do not count: the board was held back" in made[name]
     assert "the board was held back" in made["report.csv"]
