@@ -30,6 +30,7 @@ from edgefer.files import replace, workspace
 from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype
 from edgefer.formats.export import check_export, export_backbone
 from edgefer.formats.keeping import float_layers
+from edgefer.interrupts import stop_if_seen
 from edgefer.metrics import rows_sha256
 from edgefer.preprocessing import match_channels
 from edgefer.registry import discover, lookup
@@ -135,6 +136,7 @@ def convert(
         check_export(export, golden.inputs, golden.outputs)
         job = _Job(backbone, export, calibration, judge, golden, info, baseline, cost, options, out)
         for number, form in enumerate(formats):
+            stop_if_seen()
             advance(2 + number, steps, form.id)
             outcomes.append(_make(job, form))
     advance(steps, steps, "done")
@@ -177,6 +179,7 @@ def _make(job: _Job, form: Format) -> Outcome:
             hint="free some space or give another --out",
         ) from error
     except EdgeferError as error:
+        stop_if_seen()
         return Outcome(form.id, None, 0, time.perf_counter() - began, verification, error)
     return Outcome(form.id, path, artifact.bytes, time.perf_counter() - began, verification)
 

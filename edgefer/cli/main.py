@@ -6,11 +6,13 @@ import importlib
 import os
 import pkgutil
 import sys
+from typing import NoReturn
 
 import click
 
 import edgefer
 import edgefer.cli as rooms
+from edgefer import interrupts
 from edgefer.errors import EdgeferError
 
 NOT_COMMANDS = {
@@ -60,26 +62,39 @@ def cli(quiet: bool, verbose: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line; the only place that exits."""
-    from edgefer.cli import console
-
+    """Run the command line."""
     # TensorFlow's native code logs on standard error whatever the logging configuration says.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    interrupts.watch()
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        console.fail("interrupted; nothing half-written was left")
-        sys.exit(2)
-    except click.ClickException as error:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _interrupted()
+    except Exception as error:
+        if interrupts.seen():
+            _interrupted()
+        _fail(error)
+
+
+def _interrupted() -> NoReturn:
+    from edgefer.cli import console
+
+    console.fail("interrupted; nothing half-written was left")
+    sys.exit(2)
+
+
+def _fail(error: Exception) -> NoReturn:
+    """One line and the exit code of what went wrong; what nobody foresaw keeps its traceback."""
+    from edgefer.cli import console
+
+    if isinstance(error, click.ClickException):
         console.fail(error.format_message())
         sys.exit(2)
-    except EdgeferError as error:
+    if isinstance(error, EdgeferError):
         console.fail(str(error), error)
         sys.exit(error.exit_code)
-    except OSError as error:
+    if isinstance(error, OSError):
         console.fail(f"{error.filename or 'file system'}: {error.strerror or error}", error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.fail("interrupted; nothing half-written was left")
-        sys.exit(2)
+    raise error
