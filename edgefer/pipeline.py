@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -137,8 +138,7 @@ def convert(
         job = _Job(backbone, export, calibration, judge, golden, info, baseline, cost, options, out)
         for number, form in enumerate(formats):
             stop_if_seen()
-            advance(2 + number, steps, form.id)
-            outcomes.append(_make(job, form))
+            outcomes.append(_make(job, form, partial(advance, 2 + number, steps)))
     advance(steps, steps, "done")
     return outcomes
 
@@ -159,14 +159,15 @@ class _Job:
     out: Path
 
 
-def _make(job: _Job, form: Format) -> Outcome:
+def _make(job: _Job, form: Format, tell: Callable[[str], None]) -> Outcome:
     """Convert, embed, verify; move into place, with the format's README if it has one, unless the outputs are wrong."""
+    tell(form.id)
     began = time.perf_counter()
     path = job.out / f"{job.backbone.name}-{form.precision}{form.suffix}"
     verification: Verification | None = None
     try:
         with workspace(path) as work:
-            artifact = _written(job, form, work / path.name)
+            artifact = _written(job, form, work / path.name, tell)
             verification = _proof(artifact)
             beside = work / "README.md"
             beside.write_text(form.guide(artifact), encoding="utf-8")
@@ -184,17 +185,19 @@ def _make(job: _Job, form: Format) -> Outcome:
     return Outcome(form.id, path, artifact.bytes, time.perf_counter() - began, verification)
 
 
-def _written(job: _Job, form: Format, path: Path) -> Artifact:
+def _written(job: _Job, form: Format, path: Path, tell: Callable[[str], None]) -> Artifact:
     """Convert and embed; with a judge, by every calibration method, and the closest file is the one."""
     calibration = job.calibration if form.needs_calibration else None
     if calibration is None or job.judge is None:
         return _exported(job, form, calibration, path)
     errors = {}
     for method in METHODS:
+        tell(f"{form.id}: {method} calibration")
         (folder := path.with_name(method)).mkdir()
         made = _exported(job, form, calibration.by(method), folder / path.name)
         errors[method] = round(job.judge.error(made), 6)
     closest = min(METHODS, key=errors.__getitem__)
+    tell(f"{form.id}: {closest} calibration, the closest")
     told = {"chosen_on": f"{len(job.judge.pixels)} validation rows", "divergence_nats": errors}
     return _exported(job, form, calibration.by(closest, told), path)
 

@@ -40,7 +40,9 @@ def main(teachers: tuple[str, ...], data: str, epochs: int, out: Path) -> None:
     }
     for seed in SEEDS:
         for arm in ARMS:
-            _trained(f"{arm}.{seed}", [f"seed={seed}", f"training.epochs={epochs}", *SHARED, *ways[arm]], data, out)
+            _trained(
+                f"{arm}.{seed}", [f"seed={seed}", f"training.epochs={epochs}", *SHARED, *ways[arm]], data, out
+            )
     click.echo(f"{FOLDER}; now run make docs")
 
 

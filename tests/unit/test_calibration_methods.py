@@ -326,17 +326,22 @@ def test_the_best_method_is_the_one_whose_file_is_closest_on_validation_rows(net
 
     backbone, dataset = small_backbone(network)
     judge = judge_of(backbone, dataset, 0)
+    remarks = []
 
     def made(method: str) -> tuple[dict, float]:
         options = Options(calibration=20, method=method)
-        out = tmp_path / method
+        out, formats = tmp_path / method, choose_formats("tflite-int8")
         (one,) = convert(
-            backbone, choose_formats("tflite-int8"), dataset, dataset, out, options, lambda *_: None
+            backbone, formats, dataset, dataset, out, options, lambda *at: remarks.append(at[-1])
         )
         artifact = open_artifact(one.path)
         return artifact.manifest.lineage[-1].config["calibration"], judge.error(artifact)
 
     calibration, error = made("best")
+    assert [word for word in remarks if "calibration" in word] == [
+        *(f"tflite-int8: {method} calibration" for method in ("minmax", "percentile", "mse", "entropy")),
+        f"tflite-int8: {calibration['method']} calibration, the closest",
+    ]
     tried = {method: made(method)[1] for method in ("minmax", "percentile", "mse", "entropy")}
     assert error == min(tried.values()) < max(tried.values())
     assert calibration["method"] == min(tried, key=tried.get)
