@@ -3,8 +3,9 @@
     python benchmarks/models.py unpack benchmarks/models/s0-mobilenetv2 runs/x/s0-mobilenetv2.keras
     python benchmarks/explain.py s0-mobilenetv2 runs/x/s0-mobilenetv2.keras --data PATH
 
-Five files of one network, all from one export: float and int8 for each runtime, and ``onnx-int8`` with the signed
-activations that it had until this very script showed what they cost. They are scored on all test rows and timed in one
+Float and int8 files of one network for each runtime, and beside them what int8 files were until this very script showed
+what it cost: ``onnx-int8`` with signed activations and, of a network that reshapes, ``tflite-int8`` with the number of
+rows read from each reshaped tensor. They are scored on all test rows and timed in one
 interleaved run at batch 1 and 64; then each is explained. The record goes to ``benchmarks/records/explain``.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 import msgspec
@@ -39,9 +41,10 @@ FOLDER = RECORDS / "explain"
 BATCHES = (1, 64)
 FILES = ("tflite-fp32", "tflite-int8", "onnx-fp32", "onnx-int8")
 SIGNED = "onnx-int8, signed activations"
+COUNTED = "tflite-int8, reshapes that ask for the rows"
 # Each explained file and the one it is held against.
 PAIRS = {"tflite-fp32": None, "tflite-int8": "tflite-fp32", "onnx-fp32": None, "onnx-int8": "onnx-fp32",
-         SIGNED: "onnx-fp32"}  # fmt: skip
+         SIGNED: "onnx-fp32", COUNTED: "tflite-int8"}  # fmt: skip
 
 
 class Entry(Frozen, frozen=True):
@@ -102,6 +105,7 @@ def _files(model: Path, data: str, work: Path) -> dict[str, Artifact]:
     """The files by what they are."""
     from edgefer.backbones.loading import load_backbone
     from edgefer.backbones.startup import start_keras
+    from edgefer.formats.reshaping import with_constant_shapes
     from edgefer.pipeline import Options, choose_formats, convert
 
     start_keras()
@@ -120,6 +124,9 @@ def _files(model: Path, data: str, work: Path) -> dict[str, Artifact]:
     files = dict(zip(FILES, made(FILES, "ours"), strict=True))
     with _signed_activations():
         (files[SIGNED],) = made(["onnx-int8"], "signed")
+    if with_constant_shapes(backbone.model) is not backbone.model:
+        with patch("edgefer.formats.export.with_constant_shapes", lambda model: model):
+            (files[COUNTED],) = made(["tflite-int8"], "counted")
     return files
 
 

@@ -13,6 +13,7 @@ from edgefer.backbones.merging import merged
 from edgefer.errors import ConversionError, InputError
 from edgefer.formats.base import Export, first_line
 from edgefer.formats.folding import raw_model
+from edgefer.formats.reshaping import with_constant_shapes
 from edgefer.preprocessing import Floats, Pixels
 from edgefer.quieting import quiet_native
 from edgefer.spec import InputSpec
@@ -86,10 +87,10 @@ def _function(backbone: Backbone, mode: IOMode) -> tuple[Any, Any, bool]:
     """(callable from the exported input to probabilities, what holds its weights, folded)."""
     if not backbone.trainable:
         return _savedmodel_function(backbone, mode)
+    model = with_constant_shapes(merged(backbone.model))
     if mode == "float":
-        model = merged(backbone.model)
         return (lambda image: model(image, training=False)), model, False
-    raw = raw_model(merged(backbone.model), backbone.input)
+    raw = raw_model(model, backbone.input)
     return (lambda image: raw.model(image, training=False)), raw.model, raw.folded
 
 
