@@ -33,6 +33,7 @@ from edgefer.contract import (
     SUFFIXES,
     Container,
     Golden,
+    differences,
     read_parts,
     unreadable,
 )
@@ -163,7 +164,7 @@ def write_artifact(out: Path, payload: Path, manifest: Manifest, golden: Golden)
 def _encode_golden(golden: Golden) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in (("inputs", golden.inputs), ("outputs", golden.outputs)):
+        for name, array in (("input_differences", differences(golden.inputs)), ("outputs", golden.outputs)):
             content = io.BytesIO()
             np.save(content, array, allow_pickle=False)
             # numpy's own savez stamps the time of day; equal input must give equal bytes.
@@ -171,5 +172,6 @@ def _encode_golden(golden: Golden) -> bytes:
                 zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)),
                 content.getvalue(),
                 zipfile.ZIP_DEFLATED,
+                compresslevel=9,
             )
     return buffer.getvalue()

@@ -11,6 +11,7 @@ import numpy as np
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
+from edgefer.formats.tflite_compact import compact
 from edgefer.formats.tflite_int8 import quantize
 from edgefer.preprocessing import Pixels
 from edgefer.quieting import quiet_native
@@ -97,7 +98,7 @@ def _converter(precision: str, signature: str, configure: Configure) -> Callable
                 f"tflite-{precision}: TFLiteConverter refuses the network ({first_line(error)})"
             ) from error
         payload = export.scratch / f"{precision}.tflite"
-        payload.write_bytes(content)
+        payload.write_bytes(compact(content))
         return Converted(payload, _describe(payload, export))
 
     return export_format

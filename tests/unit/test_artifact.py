@@ -1,8 +1,11 @@
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from edgefer.artifact import open_artifact
-from edgefer.contract import GOLDEN_FILE, LABELS_FILE, MANIFEST_FILE
+from edgefer.contract import GOLDEN_FILE, LABELS_FILE, MANIFEST_FILE, differences, from_differences
 from edgefer.embedding import attach, detach
 from edgefer.errors import InputError, VerificationError
 from tests.unit.artifact_samples import CLASSES, make
@@ -58,10 +61,8 @@ def test_an_unknown_key_in_the_contract_is_refused(tiny, tmp_path):
 def test_golden_tensors_hold_no_pickles(tiny, tmp_path):
     import io
 
-    import numpy as np
-
     buffer = io.BytesIO()
-    np.savez(buffer, inputs=np.array([object()], dtype=object), outputs=tiny.golden.outputs)
+    np.savez(buffer, input_differences=np.array([object()], dtype=object), outputs=tiny.golden.outputs)
     with pytest.raises(InputError, match="contract cannot be read"):
         open_artifact(rewritten(tiny, tmp_path, **{GOLDEN_FILE: buffer.getvalue()}))
 
@@ -83,3 +84,8 @@ def test_what_is_no_artifact_is_named(tmp_path, name, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         open_artifact(tmp_path / "m.onnx")
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=4, max_dims=4, min_side=1, max_side=6)))
+def test_golden_images_come_back_from_their_differences(images):
+    assert np.array_equal(from_differences(differences(images)), images)
