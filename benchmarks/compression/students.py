@@ -1,11 +1,12 @@
-"""A trained student on its way into the package: converted, scored on all test rows, timed beside EfficientNetV2B1.
+"""A trained student: converted, scored on all test rows, timed beside EfficientNetV2B1; and its way into the package.
 
-    python benchmarks/compression/students.py student-micro runs/student-micro --data PATH
+    python benchmarks/compression/students.py measure student-micro runs/student-micro --data PATH
+    python benchmarks/compression/students.py ship student-micro runs/student-micro
 
-The int8 files are those of ``--calibration-method best``. The artifacts carry drawn golden faces and go, with the Keras
-file, into ``edgefer/zoo/NAME``; the model card there is written by hand, its figures by ``make docs``. RunRecords go to
+The int8 files are those of ``--calibration-method best``. The artifacts carry drawn golden faces. RunRecords go to
 ``benchmarks/records/students/NAME``. The float network that speed is held against learned from drawn faces only: it is
-timed, never scored.
+timed, never scored. ``ship`` puts the int8 files that were measured, with the Keras file, into ``edgefer/zoo/NAME``; the
+model card there is written by hand, its figures by ``make docs``.
 """
 
 from __future__ import annotations
@@ -29,20 +30,24 @@ from edgefer.bench.target import load_target
 RIVAL = "EfficientNetV2B1"
 FORMATS = "tflite-int8,onnx-int8,tflite-fp32"
 MAKING = ("--golden", "synthetic", "--calibration-method", "best")
-SHIPPED = ("tflite-int8", "onnx-int8")
+SHIPPED = (".tflite", ".onnx")
 BATCHES = (1, 64)
 
 
-@click.command()
+@click.group()
+def main() -> None:
+    """Measure a trained student, or put one into the package."""
+
+
+@main.command("measure")
 @click.argument("name")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--data", envvar="EDGEFER_DATA", required=True, help="Folder with FER2013 and the FER+ votes.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
-def main(name: str, folder: Path, data: str, out: Path) -> None:
-    """Take the finished training run in FOLDER into the zoo as NAME and measure what it is worth."""
-    work = out / f"{name}-bench"
-    model = folder / "model.keras"
-    students = _convert(model, FORMATS, work, data, "--name", name, *MAKING)
+def measure_command(name: str, folder: Path, data: str, out: Path) -> None:
+    """Convert the finished training run in FOLDER as NAME and measure what it is worth."""
+    work = _work(out, name)
+    students = _convert(folder / "model.keras", FORMATS, work, data, "--name", name, *MAKING)
     rival = _rival(work)
     records = RECORDS / "students" / name
     shutil.rmtree(records, ignore_errors=True)
@@ -50,8 +55,27 @@ def main(name: str, folder: Path, data: str, out: Path) -> None:
         short = record.artifact.name if record.artifact.name != name else record.artifact.format
         save_record(record, records / f"{short}.cpu.json")
     shutil.copy(folder / "train.json", records / "train.json")
-    _ship(name, model, [each for each in students if each.format in SHIPPED])
     click.echo(f"{records}; now run make docs")
+
+
+@main.command("ship")
+@click.argument("name")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+def ship_command(name: str, folder: Path, out: Path) -> None:
+    """Put the student of FOLDER that was measured as NAME into the package."""
+    zoo = ROOT / "edgefer" / "zoo" / name
+    zoo.mkdir(parents=True, exist_ok=True)
+    for suffix in (".keras", ".edgefer.json"):
+        shutil.copy(folder / f"model{suffix}", zoo / f"{name}{suffix}")
+    for path in sorted(_work(out, name).glob(f"{name}-int8.*")):
+        if path.suffix in SHIPPED:
+            shutil.copy(path, zoo)
+    click.echo(f"{zoo}; now run make docs")
+
+
+def _work(out: Path, name: str) -> Path:
+    return out / f"{name}-bench"
 
 
 def _convert(model: Path, formats: str, work: Path, data: str, *options: str) -> list[Artifact]:
@@ -77,15 +101,6 @@ def _measured(together: Sequence[Artifact], scored: Sequence[Artifact], data: st
     answered = measure(scored, Job(target=target, plan=plan, data=reader(data, None)))
     accuracies = {each.artifact.sha256: each.accuracy for each in answered}
     return [msgspec.structs.replace(each, accuracy=accuracies.get(each.artifact.sha256)) for each in timed]
-
-
-def _ship(name: str, model: Path, artifacts: Sequence[Artifact]) -> None:
-    folder = ROOT / "edgefer" / "zoo" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(model, folder / f"{name}.keras")
-    shutil.copy(model.with_name("model.edgefer.json"), folder / f"{name}.edgefer.json")
-    for each in artifacts:
-        shutil.copy(each.path, folder / each.path.name)
 
 
 if __name__ == "__main__":
