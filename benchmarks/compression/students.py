@@ -5,8 +5,8 @@
 
 The int8 files are those of ``--calibration-method best``. The artifacts carry drawn golden faces. RunRecords go to
 ``benchmarks/records/students/NAME``. The float network that speed is held against learned from drawn faces only: it is
-timed, never scored. ``ship`` puts the int8 files that were measured, with the Keras file, into ``edgefer/zoo/NAME``; the
-model card there is written by hand, its figures by ``make docs``.
+timed, never scored. ``ship`` puts the measured int8 files and the Keras file into ``edgefer/zoo/NAME``; the model card
+there is written by hand, its figures by ``make docs``.
 """
 
 from __future__ import annotations
