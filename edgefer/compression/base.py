@@ -24,13 +24,14 @@ def _ignore(*_: object) -> None:
 class Pace(Frozen, frozen=True):
     """The time a changed network takes for a batch, as a share of the whole one's, measured.
 
-    ``low`` and ``high`` are its interval, None where there are too few rounds for one.
+    ``low`` and ``high`` are its interval, None where there are too few rounds for one. ``unstable`` is empty, or says
+    why it may not be trusted.
     """
 
     ratio: float
     low: float | None
     high: float | None
-    unstable: bool = False
+    unstable: str = ""
 
 
 @dataclass(frozen=True)

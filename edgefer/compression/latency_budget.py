@@ -43,7 +43,8 @@ def fast_enough(
     def measure(cuts: int) -> Pace:
         workshop.note(f"latency: timing a plan with {sizes[cuts]:.0%} of the MACs")
         pace = workshop.pace(whole, cut(cuts), options.batch)
-        workshop.note(f"latency: {pace.ratio:.1%} of the time")
+        doubt = f" (unstable: {pace.unstable})" if pace.unstable else ""
+        workshop.note(f"latency: it takes {pace.ratio:.1%} of the time{doubt}")
         return pace
 
     assert options.latency is not None  # who calls has seen that it is the budget

@@ -124,7 +124,9 @@ def test_settings_that_cannot_be_used_are_refused_by_name(settings, key):
 
 @pytest.mark.parametrize("settings", [{}, {"macs": 0.5, "parameters": 0.5}, {"macs": 0.5, "latency": 0.5}])
 def test_one_budget_has_to_be_given(settings):
-    with pytest.raises(ValueError, match="macs or parameters or latency has to be given, and only one of them"):
+    with pytest.raises(
+        ValueError, match="macs or parameters or latency has to be given, and only one of them"
+    ):
         Options(**settings)
 
 
