@@ -77,7 +77,7 @@ def main(
 def _pruned(model: Path, data: str, share: float, blocks: int, tuning: Sequence[str], work: Path) -> Path:
     """The Keras file of MODEL with ``share`` of its multiply-accumulates left, named after what was done."""
     kind = "blocks-" if blocks else ""
-    folder = work / f"{kind}{share:g}"
+    folder = work / (f"{blocks}-blocks-{share:g}" if blocks else f"{share:g}")
     named = folder / "named" / f"{model.stem}-{kind}{100 * share:.0f}.keras"
     if named.exists():
         return named

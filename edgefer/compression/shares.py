@@ -38,6 +38,8 @@ class Shares(Frozen, frozen=True):
                 raise ValueError(f"{name} must be between 0 and 1 (at 1 there is nothing to prune)")
         if self.batch < 1:
             raise ValueError("batch must be at least 1")
+        if self.batch > 1 and self.latency is None:
+            raise ValueError("batch counts only where latency is the budget")
 
     @property
     def counted(self) -> tuple[Price, float] | None:

@@ -10,6 +10,7 @@ import pytest
 from training_samples import NAMES
 
 from edgefer.backbones.base import Backbone
+from edgefer.compression.base import Pace
 from edgefer.compression.stages.channels import STAGES, Options
 from edgefer.datasets.base import Dataset, Subset
 from edgefer.errors import InputError, SettingError
@@ -101,6 +102,32 @@ def test_the_pruned_network_learns_from_the_one_that_came_into_the_run():
     assert pruned.model.count_params() < whole.model.count_params()
 
 
+def test_a_budget_in_latency_is_met_by_a_measured_plan():
+    """Time as it is where starting layers costs as much as half of all arithmetic."""
+    whole, timed = backbone(samples.inverted()), []
+
+    def pace(before, cut, batch):
+        assert before is whole
+        timed.append(batch)
+        share = cost_of(cut.model).macs / cost_of(whole.model).macs
+        return Pace(ratio=1 / 3 + share * 2 / 3, low=None, high=None)
+
+    options = Options(latency=0.7, batch=2, importance="weight", multiple=1)
+    result = STAGE.run(whole, options, workshop(pace=pace))
+    after = cost_of(result.backbone.model).macs / cost_of(whole.model).macs
+    found = result.findings["latency"]
+    assert 0.6 < found["ratio"] <= 0.7
+    assert found["ratio"] == pytest.approx(1 / 3 + after * 2 / 3, abs=1e-4)
+    assert timed == [2] * len(found["plans"])
+
+
+def test_a_budget_in_latency_that_no_plan_reaches_is_refused():
+    shop = workshop(pace=lambda *_: Pace(ratio=0.5, low=None, high=None))
+    with pytest.raises(SettingError, match=r"the smallest that was measured is 0\.5") as caught:
+        STAGE.run(backbone(samples.plain()), Options(latency=0.4, importance="weight"), shop)
+    assert caught.value.key == "latency"
+
+
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
@@ -110,6 +137,7 @@ def test_the_pruned_network_learns_from_the_one_that_came_into_the_run():
         ({"parameters": 1.5}, "parameters"),
         ({"latency": 1.0}, "latency"),
         ({"latency": 0.5, "batch": 0}, "batch"),
+        ({"macs": 0.5, "batch": 8}, "batch"),
         ({"macs": 0.5, "rows": 1}, "rows"),
         ({"macs": 0.5, "minimum": 2.0}, "minimum"),
         ({"macs": 0.5, "multiple": 0}, "multiple"),
