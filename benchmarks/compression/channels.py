@@ -1,13 +1,13 @@
 """What channel pruning costs and brings: one trained network at several shares of its multiply-accumulates.
 
     python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH
-    python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH --share 0.5 --blocks 9
+    python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH --share 0.5 --blocks 0.57
 
 Each share is one ``edgefer compress`` of its own with the same tuning, taught by the network it came from, and is
-resumed where an earlier call left it. With ``--blocks`` that many residual blocks go first, and channels do the rest.
-Then the int8 files of all, the whole network's among them, are scored on the test rows and timed in one interleaved
-run. RunRecords go to ``benchmarks/records/compression/channels/NAME``, those of a call with blocks to a folder
-``blocks`` below it, with the whole network's of their own run.
+resumed where an earlier call left it. With ``--blocks`` whole residual blocks go first, down to that share, and
+channels do the rest. Then the int8 files of all, the whole network's among them, are scored on the test rows and timed in one
+interleaved run. RunRecords go to ``benchmarks/records/compression/channels/NAME``, those of a call with blocks to a
+folder ``blocks`` below it, with the whole network's of their own run.
 """
 
 from __future__ import annotations
@@ -50,14 +50,18 @@ AUGMENTATION = ("flip=true", "rotation=10.0", "shift=0.08", "zoom=0.1", "probabi
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", envvar="EDGEFER_DATA", required=True, help="Folder with FER2013 and the FER+ votes.")
 @click.option("--share", "shares", type=float, multiple=True, default=SHARES, show_default=True)
-@click.option(
-    "--blocks", type=int, default=0, show_default=True, help="Residual blocks that are removed first."
-)
+@click.option("--blocks", type=float, help="Share to which residual blocks are removed first.")
 @click.option("--epochs", type=int, default=8, show_default=True, help="Of tuning, at each share.")
 @click.option("--rate", type=float, default=1e-3, show_default=True, help="Peak learning rate of the tuning.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
 def main(
-    model: Path, data: str, shares: tuple[float, ...], blocks: int, epochs: int, rate: float, out: Path
+    model: Path,
+    data: str,
+    shares: tuple[float, ...],
+    blocks: float | None,
+    epochs: int,
+    rate: float,
+    out: Path,
 ) -> None:
     """Prune MODEL to each share of its multiply-accumulates."""
     work = out / f"{model.stem}-channels"
@@ -74,20 +78,22 @@ def main(
     click.echo(f"{folder}; now run make docs")
 
 
-def _pruned(model: Path, data: str, share: float, blocks: int, tuning: Sequence[str], work: Path) -> Path:
+def _pruned(
+    model: Path, data: str, share: float, blocks: float | None, tuning: Sequence[str], work: Path
+) -> Path:
     """The Keras file of MODEL with ``share`` of its multiply-accumulates left, named after what was done."""
-    kind = "blocks-" if blocks else ""
-    folder = work / (f"{blocks}-blocks-{share:g}" if blocks else f"{share:g}")
-    named = folder / "named" / f"{model.stem}-{kind}{100 * share:.0f}.keras"
+    folder = work / (f"blocks-{blocks:g}-{share:g}" if blocks else f"{share:g}")
+    name = f"{model.stem}-{'blocks-' * bool(blocks)}{100 * share:.0f}"
+    named = folder / "named" / f"{name}.keras"
     if named.exists():
         return named
-    # A stage's share is of what comes into it, and what blocks leave is known once they were chosen.
-    left = _left(model, data, blocks, work / f"{blocks}-blocks") if blocks else 1.0
-    stages = ("blocks", "channels") if blocks else ("channels",)
-    settings = [*([f"blocks.blocks={blocks}"] if blocks else ()),
-                f"channels.macs={share / left:.6f}",
-                *(f"channels.tuning.training.{one}" for one in tuning),
-                *(f"channels.tuning.augmentation.{one}" for one in AUGMENTATION)]  # fmt: skip
+    stages, settings, left = ["channels"], [], 1.0
+    if blocks:
+        stages, settings = ["blocks", "channels"], [f"blocks.macs={blocks:g}"]
+        left = _left(model, data, settings, work / f"blocks-{blocks:g}")
+    settings += [f"channels.macs={share / left:.6f}",
+                 *(f"channels.tuning.training.{one}" for one in tuning),
+                 *(f"channels.tuning.augmentation.{one}" for one in AUGMENTATION)]  # fmt: skip
     made = _compressed(model, data, stages, settings, folder)
     named.parent.mkdir()
     for file in (made, made.with_suffix(".edgefer.json")):
@@ -95,9 +101,9 @@ def _pruned(model: Path, data: str, share: float, blocks: int, tuning: Sequence[
     return named
 
 
-def _left(model: Path, data: str, blocks: int, folder: Path) -> float:
-    """The share of the multiply-accumulates without so many blocks."""
-    made = _compressed(model, data, ("blocks",), [f"blocks.blocks={blocks}"], folder)
+def _left(model: Path, data: str, settings: Sequence[str], folder: Path) -> float:
+    """The share of the multiply-accumulates that is left by blocks alone, of which a later stage's is a share."""
+    made = _compressed(model, data, ["blocks"], settings, folder)
     record = msgspec.json.decode(made.with_name("compress.json").read_bytes(), type=CompressRecord)
     return record.stages[0].standing.cost.macs / record.original.cost.macs
 

@@ -56,8 +56,8 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     network = calls(backbone.model)
     blocks = _candidates(backbone, network, options.exclude)
     _refuse_unreachable(network, blocks, options)
-    price = options.counted[0] if options.counted else None
-    order = removal_order(backbone.model, network, blocks, _floats(backbone, options.rows, workshop), price)
+    floats = _floats(backbone, options.rows, workshop)
+    order = removal_order(backbone.model, network, blocks, floats, _price(options))
     removed, measured = _chosen(backbone, network, order, options, workshop)
     cut = _without(backbone, removed)
     before, after = cost_of(backbone.model), cost_of(cut.model)
@@ -70,6 +70,18 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     }
     workshop.note(f"without {', '.join(one.block.name for one in removed)}")
     return finished(cut, options, workshop, findings)
+
+
+def _price(options: Options) -> Price | None:
+    """What a block that goes should save; where so many are to go, nothing beside its worth.
+
+    Time is priced in multiply-accumulates: blocks of one network have about as many layers to start, and differ in
+    time as their arithmetic does. Of MobileNetV2 on 48x48 faces, early and late blocks of 1.2 million save 9 to 15
+    microseconds each at batch 1, those of half a million in between 3 to 9.
+    """
+    if options.blocks:
+        return None
+    return options.counted[0] if options.counted else "macs"
 
 
 def _candidates(backbone: Backbone, network: list[Call], exclude: Sequence[str]) -> tuple[Block, ...]:
