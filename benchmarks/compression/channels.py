@@ -5,9 +5,9 @@
 
 Each share is one ``edgefer compress`` of its own with the same tuning, taught by the network it came from, and is
 resumed where an earlier call left it. With ``--blocks`` whole residual blocks go first, down to that share, and
-channels do the rest. Then the int8 files of all, the whole network's among them, are scored on the test rows and timed
-in one interleaved run. RunRecords go to ``benchmarks/records/compression/channels/NAME``, those of a call with blocks to a
-folder ``blocks`` below it, with the whole network's of their own run.
+channels do the rest. Then the int8 files of all, the whole network's among them, are scored on the test rows and
+timed in one interleaved run. RunRecords go to ``benchmarks/records/compression/channels/NAME``, those of a call with
+blocks to a folder ``blocks`` below it, with the whole network's of their own run.
 """
 
 from __future__ import annotations
