@@ -181,7 +181,7 @@ def _run(
 ) -> tuple[Backbone, StageRecord]:
     started = time.perf_counter()
     job.hooks.note(f"stage {number + 1}: {planned.stage.id}")
-    tools = workshop(current.input, job.dataset, folder, job.seed, job.hooks)
+    tools = workshop(original, current.input, job.dataset, folder, job.seed, job.hooks, job.form)
     try:
         result = planned.stage.run(current, planned.options, tools)
     except SettingError as error:

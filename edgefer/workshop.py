@@ -14,6 +14,8 @@ from edgefer.backbones.storage import save_backbone
 from edgefer.compression.base import Batch, Workshop
 from edgefer.datasets.base import Dataset
 from edgefer.errors import SettingError
+from edgefer.formats.base import Format
+from edgefer.pacing import Stopwatch
 from edgefer.recipe import BackbonePart, DataPart, Distillation, Recipe, Source, Tuning
 from edgefer.spec import InputSpec
 from edgefer.training.batches import batches, steps_per_epoch
@@ -27,10 +29,22 @@ from edgefer.training.trainer import train
 TEMPERATURE, SHARE = 2.0, 0.5
 
 
-def workshop(spec: InputSpec, dataset: Dataset, folder: Path, seed: int, hooks: Hooks) -> Workshop:
-    """The workshop of a stage that gets a backbone with the input ``spec`` and works in ``folder``."""
+def workshop(
+    original: Backbone,
+    spec: InputSpec,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    hooks: Hooks,
+    form: Format,
+) -> Workshop:
+    """The workshop of a stage that gets a backbone with the input ``spec``, works in ``folder`` and times ``form``.
+
+    ``original`` is the backbone that came into the run.
+    """
     bench = _Bench(spec, dataset, folder, seed, hooks)
     return Workshop(
+        original=original,
         dataset=dataset,
         folder=folder,
         seed=seed,
@@ -39,6 +53,7 @@ def workshop(spec: InputSpec, dataset: Dataset, folder: Path, seed: int, hooks: 
         batches=bench.batches,
         steps=bench.steps,
         rate=learning_rate,
+        pace=Stopwatch(form, dataset, folder / "latency"),
         step=hooks.step,
         note=hooks.note,
     )

@@ -1,10 +1,13 @@
 """What channel pruning costs and brings: one trained network at several shares of its multiply-accumulates.
 
     python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH
+    python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH --share 0.5 --blocks 0.57
 
 Each share is one ``edgefer compress`` of its own with the same tuning, taught by the network it came from, and is
-resumed where an earlier call left it. Then the int8 files of all, the whole network's among them, are scored on the
-test rows and timed in one interleaved run. RunRecords go to ``benchmarks/records/compression/channels/NAME``.
+resumed where an earlier call left it. With ``--blocks`` whole residual blocks go first, down to that share, and
+channels do the rest. Then the int8 files of all, the whole network's among them, are scored on the test rows and
+timed in one interleaved run. RunRecords go to ``benchmarks/records/compression/channels/NAME``, those of a call with
+blocks to a folder ``blocks`` below it, with the whole network's of their own run.
 """
 
 from __future__ import annotations
@@ -23,8 +26,10 @@ from edgefer.bench.runner import Job
 from edgefer.bench.runner import run as measure
 from edgefer.bench.scoring import reader
 from edgefer.bench.target import load_target
+from edgefer.compressing import CompressRecord
 
 FOLDER = RECORDS / "compression" / "channels"
+BLOCKS = "blocks"  # the folder, below a network's, of those that lost blocks first
 FORMAT = "tflite-int8"
 # What --calibration-method best chose for the whole networks: min-max ranges cost EfficientNetV2B0 a point.
 CALIBRATION = "mse"
@@ -45,16 +50,27 @@ AUGMENTATION = ("flip=true", "rotation=10.0", "shift=0.08", "zoom=0.1", "probabi
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", envvar="EDGEFER_DATA", required=True, help="Folder with FER2013 and the FER+ votes.")
 @click.option("--share", "shares", type=float, multiple=True, default=SHARES, show_default=True)
+@click.option("--blocks", type=float, help="Share to which residual blocks are removed first.")
 @click.option("--epochs", type=int, default=8, show_default=True, help="Of tuning, at each share.")
 @click.option("--rate", type=float, default=1e-3, show_default=True, help="Peak learning rate of the tuning.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
-def main(model: Path, data: str, shares: tuple[float, ...], epochs: int, rate: float, out: Path) -> None:
+def main(
+    model: Path,
+    data: str,
+    shares: tuple[float, ...],
+    blocks: float | None,
+    epochs: int,
+    rate: float,
+    out: Path,
+) -> None:
     """Prune MODEL to each share of its multiply-accumulates."""
     work = out / f"{model.stem}-channels"
-    pruned = [_pruned(model, data, share, epochs, rate, work) for share in shares]
+    tuning = [f"epochs={epochs}", f"learning_rate={rate}", *TUNING]
+    pruned = [_pruned(model, data, share, blocks, tuning, work) for share in shares]
     artifacts = [_converted(each, data, work / "artifacts") for each in (model, *pruned)]
-    folder = FOLDER / model.stem
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = FOLDER / model.stem / BLOCKS if blocks else FOLDER / model.stem
+    for file in folder.glob("*.json"):
+        file.unlink()
     for record in _measured(artifacts, data):
         save_record(record, folder / f"{record.artifact.name}.cpu.json")
     for each in pruned:
@@ -62,26 +78,41 @@ def main(model: Path, data: str, shares: tuple[float, ...], epochs: int, rate: f
     click.echo(f"{folder}; now run make docs")
 
 
-def _pruned(model: Path, data: str, share: float, epochs: int, rate: float, work: Path) -> Path:
-    """The Keras file of MODEL with ``share`` of its multiply-accumulates left, named after both."""
-    folder = work / f"{share:g}"
-    named = folder / "named" / f"{model.stem}-{100 * share:.0f}.keras"
+def _pruned(
+    model: Path, data: str, share: float, blocks: float | None, tuning: Sequence[str], work: Path
+) -> Path:
+    """The Keras file of MODEL with ``share`` of its multiply-accumulates left, named after what was done."""
+    folder = work / (f"blocks-{blocks:g}-{share:g}" if blocks else f"{share:g}")
+    name = f"{model.stem}-{'blocks-' * bool(blocks)}{100 * share:.0f}"
+    named = folder / "named" / f"{name}.keras"
     if named.exists():
         return named
-    tuning = [f"epochs={epochs}", f"learning_rate={rate}", *TUNING]
-    settings = [f"macs={share:g}", *(f"tuning.training.{one}" for one in tuning),
-                *(f"tuning.augmentation.{one}" for one in AUGMENTATION)]  # fmt: skip
-    words = [word for setting in settings for word in ("--set", f"channels.{setting}")]
-    run(
-        edgefer(
-            "--verbose", "compress", model, "--stage", "channels", "--data", data, "--out", folder, *words
-        )
-    )
-    made = folder / model.name
+    stages, settings, left = ["channels"], [], 1.0
+    if blocks:
+        stages, settings = ["blocks", "channels"], [f"blocks.macs={blocks:g}"]
+        left = _left(model, data, settings, work / f"blocks-{blocks:g}")
+    settings += [f"channels.macs={share / left:.6f}",
+                 *(f"channels.tuning.training.{one}" for one in tuning),
+                 *(f"channels.tuning.augmentation.{one}" for one in AUGMENTATION)]  # fmt: skip
+    made = _compressed(model, data, stages, settings, folder)
     named.parent.mkdir()
     for file in (made, made.with_suffix(".edgefer.json")):
         shutil.copy(file, named.with_name(file.name.replace(model.stem, named.stem, 1)))
     return named
+
+
+def _left(model: Path, data: str, settings: Sequence[str], folder: Path) -> float:
+    """The share of the multiply-accumulates that is left by blocks alone, of which a later stage's is a share."""
+    made = _compressed(model, data, ["blocks"], settings, folder)
+    record = msgspec.json.decode(made.with_name("compress.json").read_bytes(), type=CompressRecord)
+    return record.stages[0].standing.cost.macs / record.original.cost.macs
+
+
+def _compressed(model: Path, data: str, stages: Sequence[str], settings: Sequence[str], folder: Path) -> Path:
+    words = [word for stage in stages for word in ("--stage", stage)]
+    words += [word for setting in settings for word in ("--set", setting)]
+    run(edgefer("--verbose", "compress", model, "--data", data, "--out", folder, *words))
+    return folder / model.name
 
 
 def _converted(model: Path, data: str, out: Path) -> Artifact:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from benchmarks.compression.channels import BATCHES, FOLDER
+from benchmarks.compression.channels import BATCHES, BLOCKS, FOLDER
 from benchmarks.results import NOT_YET, machine, markdown_table
 from edgefer.bench.record import RunRecord, load_record
 from edgefer.compressing import CompressRecord
@@ -17,9 +17,14 @@ from edgefer.spec import Cost
 
 
 class _Point(NamedTuple):
-    """One network's file and what the network behind it costs; without a run, the whole one."""
+    """One network's file, what the network behind it costs, and what was removed from it; nothing from the whole one.
+
+    ``whole`` is the record of the whole network in the same run.
+    """
 
     record: RunRecord
+    whole: RunRecord
+    removed: str
     cost: Cost
     share: float
     validation: float
@@ -39,16 +44,23 @@ def channels_plot(folder: Path = FOLDER) -> str:
         for path, (shape, colour) in zip(
             _networks(folder), (("o-", "#0072B2"), ("s-", "#D55E00")), strict=False
         ):
-            points = _points(path)
-            spots = [(one.record.timings[0].fps, _f1(one.record)) for one in points]
-            axes.plot(*zip(*spots, strict=True), shape, color=colour, label=path.name)
-            for one, spot in zip(points, spots, strict=True):
-                axes.annotate(f"{one.share:.0%}", spot, textcoords="offset points", xytext=(5, 5), fontsize=8)
+            _drawn(axes, _points(path), shape, colour, path.name)
+            # Blocks and channels: a way of its own from the same whole network.
+            _drawn(axes, _points(path / BLOCKS)[1:], shape[0], colour, "")
         axes.set_xlabel("FPS at batch 1, tflite-int8")
         axes.set_ylabel("weighted F1, FER+ test rows")
         axes.margins(0.1, 0.15)
         axes.legend(loc="upper left")
         return finished(drawing, "channels", "Weighted F1 against FPS of networks with channels removed").svg
+
+
+def _drawn(axes: Any, points: list[_Point], shape: str, colour: str, label: str) -> None:
+    spots = [(one.record.timings[0].fps, _f1(one.record)) for one in points]
+    if spots:
+        axes.plot(*zip(*spots, strict=True), shape, color=colour, label=label or None)
+    for one, spot in zip(points, spots, strict=True):
+        said = f"{one.share:.0%}" if label else f"{one.share:.0%}, {one.removed}"
+        axes.annotate(said, spot, textcoords="offset points", xytext=(5, 5), fontsize=8)
 
 
 def _networks(folder: Path) -> list[Path]:
@@ -59,21 +71,22 @@ def _network(path: Path) -> str:
     points = _points(path)
     whole = points[0].record
     paces = [word for batch in BATCHES for word in (f"FPS (batch {batch})", "times")]
-    columns = ("MACs left", "MACs, M", "parameters, k", "validation F1, float", "size, kB", "weighted F1",
+    columns = ("MACs left", "removed", "MACs, M", "parameters, k", "validation F1, float", "size, kB", "weighted F1",
                "macro F1", "drop, points", *paces)  # fmt: skip
-    rows = [_row(one, whole) for one in points]
+    rows = [_row(one) for one in (*points, *_points(path / BLOCKS))]
     head = f"**{path.name}**, tflite-int8. {machine(whole.environment)}; {whole.started[:10]}."
     return f"{head}\n\n{markdown_table(columns, rows)}"
 
 
-def _row(one: _Point, whole: RunRecord) -> tuple[str, ...]:
-    record = one.record
+def _row(one: _Point) -> tuple[str, ...]:
+    record, whole = one.record, one.whole
     assert record.accuracy is not None
     speeds = []
     for mine, theirs in zip(record.timings, whole.timings, strict=True):
         speeds += [words.fps(mine.fps) + " (unstable)" * bool(mine.unstable), f"{mine.fps / theirs.fps:.2f}"]
     return (
         f"{one.share:.0%}",
+        one.removed or words.ABSENT,
         words.millions(one.cost.macs),
         f"{one.cost.parameters / 1e3:,.0f}",
         words.f1(one.validation),
@@ -91,18 +104,30 @@ def _f1(record: RunRecord) -> float:
 
 
 def _points(path: Path) -> list[_Point]:
-    """The whole network first, then less and less of it."""
+    """What one run measured: the whole network first, then less and less of it; nothing where there was none."""
     runs = {
         file.name.partition(".")[0]: msgspec.json.decode(file.read_bytes(), type=CompressRecord)
         for file in path.glob("*.compress.json")
     }
-    full = next(iter(runs.values())).original
-    points = [
-        _Point(load_record(path / f"{path.name}.cpu.json"), full.cost, 1.0, full.validation.weighted_f1)
-    ]
+    if not runs:
+        return []
+    full = next(iter(runs.values()))
+    whole = load_record(path / f"{full.name}.cpu.json")
+    points = [_Point(whole, whole, "", full.original.cost, 1.0, full.original.validation.weighted_f1)]
     for name, run in runs.items():
         standing = run.stages[-1].standing
-        share = standing.cost.macs / full.cost.macs
+        share = standing.cost.macs / run.original.cost.macs
         record = load_record(path / f"{name}.cpu.json")
-        points.append(_Point(record, standing.cost, share, standing.validation.weighted_f1))
+        points.append(
+            _Point(record, whole, _removed(run), standing.cost, share, standing.validation.weighted_f1)
+        )
     return sorted(points, key=lambda one: -one.share)
+
+
+def _removed(run: CompressRecord) -> str:
+    """What the stages took out."""
+    told = []
+    for one in run.stages:
+        gone, had = one.findings.get("removed", ()), one.findings.get("blocks", (0,))[0]
+        told.append(f"{len(gone)} of {had} {one.stage}" if gone else one.stage)
+    return ", ".join(told)

@@ -39,69 +39,6 @@ def _is_graph(layer: Any) -> bool:
     return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
 
 
-def cost_of(model: Any) -> Cost:
-    """Count parameters, multiply-accumulates and layers of a Keras network with a fixed input size."""
-    import keras
-
-    total = {"macs": 0, "layers": 0}
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        output = layer(*args, **kwargs)
-        total["layers"] += 1
-        total["macs"] += _macs(layer, args[0], output)
-        return output
-
-    replay(model, keras.KerasTensor(model.inputs[0].shape), call)
-    return Cost(parameters=model.count_params(), **total)
-
-
-def _macs(layer: Any, inputs: Any, output: Any) -> int:
-    import keras
-
-    if isinstance(layer, (keras.layers.Attention, keras.layers.EinsumDense)):
-        return _matmul_macs(layer, inputs, output)
-    if isinstance(layer, keras.layers.Dense):
-        return int(layer.kernel.shape[0] * layer.kernel.shape[1] * _pixels(output))
-    if isinstance(layer, keras.layers.SeparableConv2D):
-        depthwise = _size(layer.depthwise_kernel) * _pixels(output)
-        return int(depthwise + _size(layer.pointwise_kernel) * _pixels(output))
-    if isinstance(layer, keras.layers.Conv2DTranspose):
-        return int(_size(layer.kernel) * _pixels(inputs))
-    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
-        return int(_size(layer.kernel) * _pixels(output))
-    return 0
-
-
-def _matmul_macs(layer: Any, inputs: Any, output: Any) -> int:
-    """Scores and weighted sums of dot-product attention; or one einsum of a tensor with a kernel."""
-    import keras
-
-    if isinstance(layer, keras.layers.Attention):
-        query, value = inputs[0].shape, inputs[1].shape
-        return int(query[1] * value[1] * (query[2] + value[2]))
-    # Each output value sums over the input's axes that the output has no more.
-    left, result = layer.equation.replace("...", "").split("->")
-    factor, kernel = left.split(",")
-    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
-    summed = [sizes[axis] for axis in kernel if axis in factor and axis not in result]
-    return math.prod((*output.shape[1:], *summed))
-
-
-def _size(weight: Any) -> int:
-    size = 1
-    for dimension in weight.shape:
-        size *= dimension
-    return size
-
-
-def _pixels(tensor: Any) -> int:
-    """Positions of a tensor (N, …, C) for one image."""
-    size = 1
-    for dimension in tensor.shape[1:-1]:
-        size *= dimension
-    return size
-
-
 class Call(NamedTuple):
     """One layer at work in a network: the symbolic tensors it takes and the one it makes."""
 
@@ -129,3 +66,59 @@ def calls(model: Any) -> list[Call]:
 def consumers(of: Call, among: list[Call]) -> list[Call]:
     """The calls that take what ``of`` makes; none of the network's last."""
     return [call for call in among if any(tensor is of.output for tensor in call.inputs)]
+
+
+def cost_of(model: Any) -> Cost:
+    """Count parameters, multiply-accumulates and layers of a Keras network with a fixed input size."""
+    network = calls(model)
+    macs = sum(macs_of(call) for call in network)
+    return Cost(parameters=model.count_params(), macs=macs, layers=len(network))
+
+
+def macs_of(call: Call) -> int:
+    """Multiply-accumulates of one layer at work on one image."""
+    import keras
+
+    layer, inputs, output = call
+    if isinstance(layer, (keras.layers.Attention, keras.layers.EinsumDense)):
+        return _matmul_macs(layer, inputs, output)
+    if isinstance(layer, keras.layers.Dense):
+        return int(layer.kernel.shape[0] * layer.kernel.shape[1] * _pixels(output))
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        depthwise = _size(layer.depthwise_kernel) * _pixels(output)
+        return int(depthwise + _size(layer.pointwise_kernel) * _pixels(output))
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return int(_size(layer.kernel) * _pixels(inputs[0]))
+    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
+        return int(_size(layer.kernel) * _pixels(output))
+    return 0
+
+
+def _matmul_macs(layer: Any, inputs: tuple[Any, ...], output: Any) -> int:
+    """Scores and weighted sums of dot-product attention; or one einsum of a tensor with a kernel."""
+    import keras
+
+    if isinstance(layer, keras.layers.Attention):
+        query, value = inputs[0].shape, inputs[1].shape
+        return int(query[1] * value[1] * (query[2] + value[2]))
+    # Each output value sums over the input's axes that the output has no more.
+    left, result = layer.equation.replace("...", "").split("->")
+    factor, kernel = left.split(",")
+    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
+    summed = [sizes[axis] for axis in kernel if axis in factor and axis not in result]
+    return math.prod((*output.shape[1:], *summed))
+
+
+def _size(weight: Any) -> int:
+    size = 1
+    for dimension in weight.shape:
+        size *= dimension
+    return size
+
+
+def _pixels(tensor: Any) -> int:
+    """Positions of a tensor (N, …, C) for one image."""
+    size = 1
+    for dimension in tensor.shape[1:-1]:
+        size *= dimension
+    return size

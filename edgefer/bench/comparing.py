@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -77,17 +77,32 @@ def compare_batch(a: Sequence[RunRecord], b: Sequence[RunRecord], batch: int) ->
     ]
     middles = [statistics.median(timing.latency_ns() for timing in side) for side in sides]
     found, ratio, basis = _paired(pairs) if pairs else _apart(*sides)
+    low, high = _bounds(found)
     return Compared(
         batch=batch,
         verdict=_verdict(found),
         ratio=ratio,
-        low=math.exp(found[0]) if found else None,
-        high=math.exp(found[1]) if found else None,
+        low=low,
+        high=high,
         level=LEVEL,
         a_ms=middles[0] / 1e6,
         b_ms=middles[1] / 1e6,
         basis=basis,
     )
+
+
+class Paired(NamedTuple):
+    """A ratio of times with its interval of ``LEVEL``, None where there are too few rounds for one."""
+
+    ratio: float
+    low: float | None
+    high: float | None
+
+
+def paired(a: BatchTiming, b: BatchTiming) -> Paired:
+    """B's time divided by A's, both timed in one run."""
+    found, ratio, _ = _paired([(a, b)])
+    return Paired(ratio, *_bounds(found))
 
 
 def common_batches(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> list[int]:
@@ -97,6 +112,11 @@ def common_batches(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> list[int]:
 
 
 Interval = tuple[float, float] | None
+
+
+def _bounds(found: Interval) -> tuple[float | None, float | None]:
+    """Ends of an interval of log ratios as ratios."""
+    return (math.exp(found[0]), math.exp(found[1])) if found else (None, None)
 
 
 def _paired(pairs: Sequence[tuple[BatchTiming, BatchTiming]]) -> tuple[Interval, float, str]:

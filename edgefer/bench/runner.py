@@ -22,6 +22,7 @@ from edgefer.bench.record import SCHEMA, Accuracy, ArtifactRef, BatchTiming, Col
 from edgefer.bench.scoring import accuracy, scorable
 from edgefer.bench.target import Target, missing_runtime
 from edgefer.bench.throttling import pace, spoilt
+from edgefer.contract import Loadable
 from edgefer.datasets.base import Dataset
 from edgefer.errors import InputError, TargetMismatchError, TargetUnavailableError
 from edgefer.registry import discover
@@ -52,18 +53,19 @@ class Job:
         """The number of threads every session is opened with."""
         return self.threads or self.target.options.threads or default_threads()
 
-    def runtime(self, artifact: Artifact) -> Runtime:
+    def runtime(self, artifact: Loadable) -> Runtime:
         """What runs ``artifact`` on this target.
 
         Raises:
             InputError: the target does not take its format.
             TargetUnavailableError: the runtime is not installed or not there.
         """
-        if not self.target.takes(artifact.format):
-            refused = f"{artifact.path}: target {self.target.id} does not take {artifact.format}"
+        form = artifact.manifest.format
+        if not self.target.takes(form):
+            refused = f"{artifact.path}: target {self.target.id} does not take {form}"
             raise InputError(refused, hint=f"it takes: {', '.join(self.target.formats)}")
         if missing := missing_runtime(self.target, artifact.container, self.runtimes):
-            raise TargetUnavailableError(f"target {self.target.id} cannot run {artifact.format}: {missing}")
+            raise TargetUnavailableError(f"target {self.target.id} cannot run {form}: {missing}")
         runtime = self.runtimes[self.target.runtimes[artifact.container]]
         if runtime.stands_in and self.batches:
             raise TargetUnavailableError(
@@ -136,11 +138,15 @@ def _open_all(artifacts: Sequence[Artifact], job: Job) -> list[_Run]:
     if job.data:
         for artifact in artifacts:
             scorable(artifact, job.data(artifact))
-    return [_Run(artifact, runtime, _open(artifact, runtime, job)) for artifact, runtime in chosen]
+    return [_Run(artifact, runtime, open_session(artifact, runtime, job)) for artifact, runtime in chosen]
 
 
-def _open(artifact: Artifact, runtime: Runtime, job: Job) -> Session:
-    """Load one artifact and hold what it says it runs on against the target."""
+def open_session(artifact: Loadable, runtime: Runtime, job: Job) -> Session:
+    """Load one artifact and hold what it says it runs on against the target.
+
+    Raises:
+        TargetMismatchError: it runs somewhere else.
+    """
     session = runtime.open(artifact, job.used_threads)
     wanted = job.target.executed_on.get(artifact.container, "")
     if wanted not in session.executed_on:

@@ -29,7 +29,7 @@ COSTLY = 0.5  # points of weighted F1
     "stages",
     multiple=True,
     metavar="STAGE",
-    help="A stage, in the order given: bias-correct, channels, distill, equalize, magnitude or qat. Repeatable.",
+    help="One of bias-correct, blocks, channels, distill, equalize, magnitude, qat, in the order given. Repeatable.",
 )
 @click.option(
     "--recipe", metavar="RECIPE", help="Take the stages of this recipe, a shipped one or a TOML file."

@@ -21,20 +21,36 @@ def _ignore(*_: object) -> None:
     """Nobody wants to hear."""
 
 
+class Pace(Frozen, frozen=True):
+    """The time a changed network takes for a batch, as a share of the whole one's, measured.
+
+    ``low`` and ``high`` are its interval, None where there are too few rounds for one. ``unstable`` is empty, or says
+    why it may not be trusted.
+    """
+
+    ratio: float
+    low: float | None
+    high: float | None
+    unstable: str = ""
+
+
 @dataclass(frozen=True)
 class Workshop:
     """What a stage works with.
 
-    ``dataset`` holds images at the backbone's input size. ``folder`` is the stage's own and outlives an
+    ``original`` is the backbone that came into the run; a stage gets what the one before it made of it. ``dataset``
+    holds images at the backbone's input size. ``folder`` is the stage's own and outlives an
     interruption: a stage begun again finds there what it wrote. ``tune(backbone, tuning, name)`` trains a Keras
     backbone further in a folder ``name`` below it, resuming by itself, and returns the best epoch's; with
     ``teacher`` that backbone's answers are learned from too. ``student(part, input, tuning, name, teachers)``
     trains a new network in the same way, on the answers of ``teachers``. ``batches(tuning, epoch)``
     yields the batches such a training would see, ``epoch`` counting from 1; ``steps(tuning)`` is how many these
-    are. ``rate(training, position, validation_losses)`` is the learning rate at a position in epochs. ``step(done,
-    total, remark)`` and ``note(sentence)`` are for the user.
+    are. ``rate(training, position, validation_losses)`` is the learning rate at a position in epochs.
+    ``pace(whole, cut, batch)`` converts two backbones to the format that the run is about, times them in turns on this
+    machine, and remembers it. ``step(done, total, remark)`` and ``note(sentence)`` are for the user.
     """
 
+    original: Backbone
     dataset: Dataset
     folder: Path
     seed: int
@@ -43,6 +59,7 @@ class Workshop:
     batches: Callable[[Tuning, int], Iterable[Batch]]
     steps: Callable[[Tuning], int]
     rate: Callable[[TrainingPart, float, Sequence[float]], float]
+    pace: Callable[[Backbone, Backbone, int], Pace]
     step: Callable[[float, float, str], None] = _ignore
     note: Callable[[str], None] = _ignore
 

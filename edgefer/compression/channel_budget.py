@@ -4,38 +4,23 @@ A plan is reached in steps. Each step takes the least important units of one gro
 to a multiple; the next step is always the one that loses the least importance for each multiply-accumulate (or
 parameter) it saves, where importance can be weighed against savings. So there is one row of plans from the whole
 network to the smallest, and a budget is met by the first of them that is within it.
+
+Under a budget in latency a step's price is its multiply-accumulates as well. Much of a small network's time goes into
+starting layers, but no channel that is removed saves a start: what it does save is its share of the arithmetic.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from edgefer.compression.channel_costs import Costs, Counts, Price, counts_of
+from edgefer.compression.channel_costs import Costs, Counts, Price
 from edgefer.compression.channel_groups import Channels, Keep
 from edgefer.compression.channel_importance import Scores
-from edgefer.errors import SettingError
-
-Share = Callable[[Keep], float]
-
-
-class Budget(NamedTuple):
-    """What may be kept.
-
-    ``share`` gives the part of the whole network's cost that a plan keeps, and ``target`` is the largest that is
-    allowed; ``price`` is what a step should save, None where scores say how far a group may shrink beside the others
-    and not what is lost. ``key`` is the setting that stated it.
-    """
-
-    key: str
-    target: float
-    share: Share
-    price: Price | None
+from edgefer.compression.channel_marks import Ids
 
 
 @dataclass(frozen=True)
@@ -56,51 +41,56 @@ class Limits:
         return min(rounded, width)
 
 
-def budget_of(channels: Channels, costs: Costs, price: Price, target: float) -> Budget:
-    """A budget in multiply-accumulates or in parameters."""
-    return Budget(price, target, lambda keep: costs.share(price, counts_of(channels, keep)), price)
+def smallest_share(channels: Channels, costs: Costs, limits: Limits, price: Price) -> float:
+    """What the smallest plan keeps of the whole network's cost."""
+    least = np.array([limits.least(len(group.units)) for group in channels.groups], np.int64)
+    return costs.share(price, least)
 
 
-def refuse_unreachable(channels: Channels, limits: Limits, budget: Budget) -> None:
-    """Raise ``SettingError``, naming the smallest share, unless the smallest plan is within the budget."""
-    # Units of one group cost the same, so that any of them tell the smallest share.
-    keep = np.ones(channels.units, np.bool_)
-    for group in channels.groups:
-        keep[group.units[limits.least(len(group.units)) :]] = False
-    smallest = budget.share(keep)
-    if smallest > budget.target:
-        raise SettingError(
-            f"{budget.key}: no plan keeps as little as {budget.target:g}; the smallest that can be reached is "
-            f"{math.ceil(smallest * 1000) / 1000:g}",
-            key=budget.key,
-            hint="lower minimum or multiple, exclude fewer layers or choose another importance",
-        )
+@dataclass(frozen=True)
+class Plans:
+    """The row of plans. ``counts[n]``, shape (groups,), are the units that the first ``n`` steps leave in each group.
 
-
-def plan(channels: Channels, costs: Costs, scores: Scores, limits: Limits, budget: Budget) -> Keep:
-    """The plan, bool (units,), that loses little importance and is within the budget.
-
-    Raises:
-        SettingError: no plan is.
+    ``ranked`` are each group's units, the least important first.
     """
-    refuse_unreachable(channels, limits, budget)
-    order = removal_order(channels, costs, scores, limits, budget.price)
-    ranked = [group.units[np.argsort(scores[group.units], kind="stable")] for group in channels.groups]
 
-    def after(steps: int) -> Keep:
-        keep = np.ones(channels.units, np.bool_)
-        removed = np.bincount(
-            [group for group, _ in order[:steps]], [size for _, size in order[:steps]], len(ranked)
-        )
-        for units, number in zip(ranked, removed.astype(int), strict=True):
-            keep[units[:number]] = False
+    channels: Channels
+    costs: Costs
+    ranked: tuple[Ids, ...]
+    counts: tuple[Counts, ...]
+
+    def keep(self, steps: int) -> Keep:
+        """The plan, bool (units,), after that many steps."""
+        keep = np.ones(self.channels.units, np.bool_)
+        for units, left in zip(self.ranked, self.counts[steps], strict=True):
+            keep[units[: len(units) - left]] = False
         return keep
 
-    steps = bisect_left(range(len(order)), -budget.target, key=lambda steps: -budget.share(after(steps)))
-    return after(steps)
+    def shares(self, price: Price) -> list[float]:
+        """The part of the whole network's cost that each plan keeps, falling from 1."""
+        return [self.costs.share(price, counts) for counts in self.counts]
+
+    def within(self, price: Price, target: float) -> Keep:
+        """The first plan that keeps at most ``target``; there must be one, as ``smallest_share`` tells."""
+        return self.keep(bisect_left(self.shares(price), -target, key=lambda share: -share))
 
 
-def removal_order(
+def plans(channels: Channels, costs: Costs, scores: Scores, limits: Limits, price: Price | None) -> Plans:
+    """All plans from the whole network to the smallest.
+
+    ``price`` is what a step should save; None where scores say how far a group may shrink beside the others and not
+    what is lost.
+    """
+    ranked = tuple(group.units[np.argsort(scores[group.units], kind="stable")] for group in channels.groups)
+    counts = [costs.widths]
+    for group, size in _removal_order(channels, costs, scores, limits, price):
+        left = counts[-1].copy()
+        left[group] -= size
+        counts.append(left)
+    return Plans(channels, costs, ranked, tuple(counts))
+
+
+def _removal_order(
     channels: Channels, costs: Costs, scores: Scores, limits: Limits, price: Price | None
 ) -> list[tuple[int, int]]:
     """All steps, each a group and how many units of it go, down to the narrowest plan."""

@@ -1,25 +1,17 @@
 """Which channels are thought unimportant, and how many of them go."""
 
-import re
-
 import channel_samples as samples
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgefer.errors import InputError, SettingError
+from edgefer.errors import InputError
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
 
-from edgefer.compression.channel_budget import (  # noqa: E402
-    Budget,
-    Limits,
-    budget_of,
-    plan,
-    refuse_unreachable,
-)
+from edgefer.compression.channel_budget import Limits, plans, smallest_share  # noqa: E402
 from edgefer.compression.channel_costs import Costs, counts_of  # noqa: E402
 from edgefer.compression.channel_groups import channels_of  # noqa: E402
 from edgefer.compression.channel_importance import (  # noqa: E402
@@ -46,6 +38,10 @@ def wide():
     return channels_of(samples.shaken(keras.Model(image, layers.Dense(3, activation="softmax")(value))))
 
 
+def plan(channels, scores, macs):
+    return plans(channels, Costs(channels), scores, Limits(), "macs").within("macs", macs)
+
+
 def scores_of(channels, seed=0):
     return np.random.default_rng(seed).uniform(0.1, 1.0, channels.units)
 
@@ -58,70 +54,45 @@ def scores_of(channels, seed=0):
     price=st.sampled_from(["macs", "parameters"]),
     seed=st.integers(0, 100),
 )
-def test_a_plan_is_within_its_budget_and_its_limits_or_says_what_can_be_reached(
+def test_a_plan_is_within_its_budget_and_its_limits_unless_the_smallest_is_not(
     wide, target, multiple, minimum, price, seed
 ):
     costs, limits = Costs(wide), Limits(minimum, multiple)
-    budget = budget_of(wide, costs, price, target)
-    smallest = _smallest(wide, limits, budget)
-    if smallest > target:
-        refuse_unreachable(wide, limits, budget._replace(target=smallest))
-        with pytest.raises(SettingError):
-            refuse_unreachable(wide, limits, budget._replace(target=smallest - 0.002))
-        return
-    keep = plan(wide, costs, scores_of(wide, seed), limits, budget)
-    assert costs.share(price, counts_of(wide, keep)) <= target
+    row = plans(wide, costs, scores_of(wide, seed), limits, price)
+    smallest = smallest_share(wide, costs, limits, price)
+    assert row.shares(price)[-1] == smallest
+    keep = row.within(price, max(target, smallest))
+    assert costs.share(price, counts_of(wide, keep)) <= max(target, smallest)
     for group, kept in zip(wide.groups, counts_of(wide, keep), strict=True):
         width = len(group.units)
         assert min(max(np.ceil(minimum * width - 1e-9), multiple), width) <= kept <= width
         assert kept == width or kept % multiple == 0
 
 
-def _smallest(channels, limits, budget):
-    """The smallest share that the refusal of an impossible budget names."""
-    with pytest.raises(SettingError) as caught:
-        refuse_unreachable(channels, limits, budget._replace(target=1e-9))
-    assert caught.value.key == budget.key
-    return float(re.search(r"reached is ([\d.]+)", caught.value.message)[1])
-
-
 def test_no_step_more_than_needed_is_taken(wide):
     """At most one step, of 8 channels of one layer, lies between the plan and its budget."""
     costs = Costs(wide)
     for target in (0.9, 0.7, 0.5, 0.3):
-        keep = plan(wide, costs, scores_of(wide), Limits(), budget_of(wide, costs, "macs", target))
+        keep = plan(wide, scores_of(wide), target)
         counts = counts_of(wide, keep)
         larger = [np.minimum(counts + 8 * step, costs.widths) for step in np.eye(len(counts), dtype=np.int64)]
         assert max(costs.share("macs", each) for each in larger) > target
 
 
 def test_the_least_important_channels_of_a_group_go(wide):
-    costs, scores = Costs(wide), scores_of(wide)
-    keep = plan(wide, costs, scores, Limits(), budget_of(wide, costs, "macs", 0.5))
+    scores = scores_of(wide)
+    keep = plan(wide, scores, 0.5)
     for group in wide.groups:
         kept, gone = scores[group.units[keep[group.units]]], scores[group.units[~keep[group.units]]]
         assert not len(gone) or gone.max() < kept.min()
 
 
 def test_an_unimportant_group_goes_before_the_others(wide):
-    costs, scores = Costs(wide), scores_of(wide)
+    scores = scores_of(wide)
     (slim,) = (group for group in wide.groups if group.layers == ("b",))
     scores[slim.units] *= 1e-6
-    keep = plan(wide, costs, scores, Limits(), budget_of(wide, costs, "macs", 0.7))
+    keep = plan(wide, scores, 0.7)
     assert {group.layers for group in wide.groups if not keep[group.units].all()} == {("b",)}
-
-
-def test_any_other_measure_can_be_a_budget(wide):
-    """A latency say: all that is asked of it is a share that falls from plan to plan."""
-    asked = []
-
-    def share(keep):
-        asked.append(keep)
-        return keep.mean()
-
-    keep = plan(wide, Costs(wide), scores_of(wide), Limits(multiple=1), Budget("latency", 0.6, share, "macs"))
-    assert 0.55 < keep.mean() <= 0.6
-    assert len(asked) < 12  # measuring is slow: the row of some seventy plans is halved, not walked
 
 
 def test_where_only_relative_scores_are_known_all_groups_shrink_alike(wide):
@@ -129,8 +100,7 @@ def test_where_only_relative_scores_are_known_all_groups_shrink_alike(wide):
     for layer in wide.model.layers:  # kernels of equal norms: no channel is better than its siblings
         if isinstance(layer, layers.Conv2D):
             layer.kernel.assign(np.ones(layer.kernel.shape))
-    budget = budget_of(wide, costs, "macs", 0.4)._replace(price=None)
-    keep = plan(wide, costs, weight_norms(wide), Limits(0.1, 2), budget)
+    keep = plans(wide, costs, weight_norms(wide), Limits(0.1, 2), price=None).within("macs", 0.4)
     shares = counts_of(wide, keep) / costs.widths
     # One step of 2 channels is a quarter of the narrowest group.
     assert np.ptp(shares) <= 0.25

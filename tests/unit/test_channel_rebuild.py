@@ -12,7 +12,7 @@ from tests.networks import spread
 keras = pytest.importorskip("keras")
 
 from edgefer.backbones.graph import cost_of  # noqa: E402
-from edgefer.compression.channel_budget import Limits, budget_of, plan  # noqa: E402
+from edgefer.compression.channel_budget import Limits, plans  # noqa: E402
 from edgefer.compression.channel_costs import Costs, counts_of  # noqa: E402
 from edgefer.compression.channel_groups import channels_of  # noqa: E402
 from edgefer.compression.channel_importance import weight_norms  # noqa: E402
@@ -185,7 +185,7 @@ def test_real_families_at_half_the_macs(family):
             layer.beta.assign(rng.normal(0, 0.2, layer.beta.shape))
     channels = channels_of(model)
     costs = Costs(channels)
-    keep = plan(channels, costs, weight_norms(channels), Limits(), budget_of(channels, costs, "macs", 0.5))
+    keep = plans(channels, costs, weight_norms(channels), Limits(), "macs").within("macs", 0.5)
     narrow = rebuilt(channels, keep)
     assert 0.47 < cost_of(narrow).macs / costs.full.macs <= 0.5
     zeroed = samples.masked(channels, keep)

@@ -10,6 +10,7 @@ import pytest
 from training_samples import NAMES
 
 from edgefer.backbones.base import Backbone
+from edgefer.compression.base import Pace
 from edgefer.compression.stages.channels import STAGES, Options
 from edgefer.datasets.base import Dataset, Subset
 from edgefer.errors import InputError, SettingError
@@ -30,7 +31,7 @@ def backbone(model, **changes):
     return Backbone(model=model, input=SPEC, labels=LABELS, lineage=(), name="toy", sha256="abc", **changes)
 
 
-def workshop(rows=40):
+def workshop(rows=40, original=None, pace=None):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, rows)
     pixels = rng.integers(0, 256, (rows, 8, 8, 1), np.uint8)
@@ -42,6 +43,8 @@ def workshop(rows=40):
         return pruned
 
     return SimpleNamespace(
+        original=original,
+        pace=pace,
         dataset=Dataset("toy", LABELS, {"train": train}),
         folder=Path(),
         seed=3,
@@ -87,15 +90,42 @@ def test_a_share_of_the_parameters():
     assert result.backbone.model.count_params() <= 0.6 * whole.count_params()
 
 
-def test_the_pruned_network_learns_from_the_whole_one():
-    whole, shop = backbone(samples.plain()), workshop()
+def test_the_pruned_network_learns_from_the_one_that_came_into_the_run():
+    whole, original = backbone(samples.plain()), backbone(samples.plain())
+    shop = workshop(original=original)
     tuning = Tuning(training=TrainingPart(epochs=1, batch_size=8, learning_rate=0.1))
     options = Options(macs=0.6, importance="weight", multiple=1, tuning=tuning)
     result = STAGE.run(whole, options, shop)
     ((pruned, given, name, teacher),) = shop.tuned
-    assert (given, name, teacher) == (tuning, "tuning", whole)
+    assert (given, name, teacher) == (tuning, "tuning", original)
     assert result.backbone is pruned
     assert pruned.model.count_params() < whole.model.count_params()
+
+
+def test_a_budget_in_latency_is_met_by_a_measured_plan():
+    """Time as it is where starting layers costs as much as half of all arithmetic."""
+    whole, timed = backbone(samples.inverted()), []
+
+    def pace(before, cut, batch):
+        assert before is whole
+        timed.append(batch)
+        share = cost_of(cut.model).macs / cost_of(whole.model).macs
+        return Pace(ratio=1 / 3 + share * 2 / 3, low=None, high=None)
+
+    options = Options(latency=0.7, batch=2, importance="weight", multiple=1)
+    result = STAGE.run(whole, options, workshop(pace=pace))
+    after = cost_of(result.backbone.model).macs / cost_of(whole.model).macs
+    found = result.findings["latency"]
+    assert 0.6 < found["ratio"] <= 0.7
+    assert found["ratio"] == pytest.approx(1 / 3 + after * 2 / 3, abs=1e-4)
+    assert timed == [2] * len(found["plans"])
+
+
+def test_a_budget_in_latency_that_no_plan_reaches_is_refused():
+    shop = workshop(pace=lambda *_: Pace(ratio=0.5, low=None, high=None))
+    with pytest.raises(SettingError, match=r"the smallest that was measured is 0\.5") as caught:
+        STAGE.run(backbone(samples.plain()), Options(latency=0.4, importance="weight"), shop)
+    assert caught.value.key == "latency"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +135,9 @@ def test_the_pruned_network_learns_from_the_whole_one():
         ({"macs": 0.0}, "macs"),
         ({"parameters": -0.5}, "parameters"),
         ({"parameters": 1.5}, "parameters"),
+        ({"latency": 1.0}, "latency"),
+        ({"latency": 0.5, "batch": 0}, "batch"),
+        ({"macs": 0.5, "batch": 8}, "batch"),
         ({"macs": 0.5, "rows": 1}, "rows"),
         ({"macs": 0.5, "minimum": 2.0}, "minimum"),
         ({"macs": 0.5, "multiple": 0}, "multiple"),
@@ -117,9 +150,11 @@ def test_settings_that_cannot_be_used_are_refused_by_name(settings, key):
     assert explain(caught.value, Options).key == key
 
 
-@pytest.mark.parametrize("settings", [{}, {"macs": 0.5, "parameters": 0.5}])
+@pytest.mark.parametrize("settings", [{}, {"macs": 0.5, "parameters": 0.5}, {"macs": 0.5, "latency": 0.5}])
 def test_one_budget_has_to_be_given(settings):
-    with pytest.raises(ValueError, match="macs or parameters has to be given, and not both"):
+    with pytest.raises(
+        ValueError, match="macs or parameters or latency has to be given, and only one of them"
+    ):
         Options(**settings)
 
 

@@ -12,6 +12,7 @@ from edgefer.recipe import WEAK
 TUNING = {"training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}}
 ENTRIES = {
     "bias-correct": {},
+    "blocks": {"blocks": 2},
     "channels": {"macs": 0.5},
     "distill": {"student": {"family": "student"}, "tuning": TUNING},
     "equalize": {},
@@ -43,8 +44,8 @@ def test_settings_are_read_into_the_stages_own_record():
     assert one.raw["tuning"]["augmentation"] == {"preset": "weak"}
 
 
-def test_a_sensible_order_is_accepted():
-    names = ("distill", "channels", "qat")
+@pytest.mark.parametrize("names", [("distill", "channels", "qat"), ("blocks", "channels", "magnitude")])
+def test_a_sensible_order_is_accepted(names):
     assert [one.stage.id for one in plan(*names)] == list(names)
 
 
@@ -56,6 +57,9 @@ def test_a_sensible_order_is_accepted():
         (("qat", "magnitude"), "magnitude cannot come after qat"),
         (("magnitude", "channels"), "channels cannot come after magnitude: .* fill the zeros again"),
         (("magnitude", "qat"), "qat cannot come after magnitude"),
+        (("channels", "blocks"), "blocks cannot come after channels: channels were chosen, .* would now go"),
+        (("magnitude", "blocks"), "blocks cannot come after magnitude"),
+        (("blocks", "distill"), "distill cannot come after blocks"),
         (("channels", "distill"), "distill cannot come after channels"),
         (("bias-correct", "equalize"), "equalize cannot come after bias-correct"),
     ],

@@ -11,60 +11,46 @@ import numpy as np
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.graph import cost_of
 from edgefer.compression.base import Result, Stage, Workshop
-from edgefer.compression.channel_budget import (
-    Budget,
-    Limits,
-    budget_of,
-    plan,
-    refuse_unreachable,
-)
-from edgefer.compression.channel_costs import Costs
+from edgefer.compression.channel_budget import Limits, Plans, plans, smallest_share
+from edgefer.compression.channel_costs import Costs, Price
 from edgefer.compression.channel_groups import Channels, Keep, channels_of
 from edgefer.compression.channel_importance import (
     Importance,
+    Scores,
     batch_norm_scales,
     taylor,
     weight_norms,
     with_batch_norm,
 )
 from edgefer.compression.channel_rebuild import rebuilt
-from edgefer.errors import InputError
+from edgefer.compression.latency_budget import fast_enough, told
+from edgefer.compression.shares import Shares, finished, refuse_savedmodel, refuse_unreachable
 from edgefer.preprocessing import Floats, to_floats
-from edgefer.recipe import Tuning
 from edgefer.sampling import balanced_rows
-from edgefer.spec import Cost, Frozen
+from edgefer.spec import Cost
 
 # Gradients of small batches differ, and it is their squares that tell; larger ones average them away.
 TAYLOR_BATCH = 16
+HINT = "lower minimum or multiple, exclude fewer layers or choose another importance"
 
 
-class Options(Frozen, frozen=True):
-    """Settings of the stage.
+class Options(Shares, frozen=True):
+    """Settings of the stage, beside its budget and ``tuning``.
 
-    Either ``macs`` or ``parameters`` is the share to keep of the network's multiply-accumulates or parameters.
     ``importance`` decides which channels go: ``weight`` norm, ``batch-norm`` scale (groups of channels without a batch
     norm stay whole), or first-order ``taylor`` on ``rows`` training images, classes as equal as they come. A group of
     channels keeps the share ``minimum`` of its width at least, and multiples of ``multiple``. Layers whose name matches
-    a pattern of ``exclude`` keep all their channels. ``tuning`` trains the pruned network with the whole one as its
-    teacher; without it the network stays as pruning left it.
+    a pattern of ``exclude`` keep all their channels.
     """
 
-    macs: float | None = None
-    parameters: float | None = None
     importance: Importance = "taylor"
     rows: int = 512
     minimum: float = 0.1
     multiple: int = 8
     exclude: tuple[str, ...] = ()
-    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
-        if (self.macs is None) == (self.parameters is None):
-            raise ValueError("macs or parameters has to be given, and not both")
-        for name in ("macs", "parameters"):
-            share = getattr(self, name)
-            if share is not None and not 0 < share < 1:
-                raise ValueError(f"{name} must be between 0 and 1 (at 1 there is nothing to prune)")
+        super().__post_init__()
         if self.rows < TAYLOR_BATCH:
             raise ValueError(f"rows must be at least {TAYLOR_BATCH}")
         if not 0 <= self.minimum <= 1:
@@ -79,39 +65,50 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     Raises:
         InputError: a layer whose channels cannot be followed, named; a SavedModel.
         SettingError: a budget that no plan can reach, a pattern of ``exclude`` that matches nothing.
-        ConversionError: a layer that cannot be made again.
+        ConversionError: a layer that cannot be made again; under a budget in latency, a network that has no such file.
     """
-    if not backbone.trainable:
-        raise InputError(f"{backbone.name} is a SavedModel", hint="only Keras models can be pruned")
+    refuse_savedmodel(backbone)
     channels = _candidates(channels_of(backbone.model, options.exclude), options.importance)
-    costs = Costs(channels)
-    limits, budget = Limits(options.minimum, options.multiple), _budget(channels, costs, options)
-    refuse_unreachable(channels, limits, budget)
-    if options.importance == "taylor":
-        scores = taylor(channels, _batches(backbone, options.rows, workshop))
-    else:
-        scores = (weight_norms if options.importance == "weight" else batch_norm_scales)(channels)
-        budget = budget._replace(price=None)
-    keep = plan(channels, costs, scores, limits, budget)
+    costs, limits, counted = Costs(channels), Limits(options.minimum, options.multiple), options.counted
+    if counted:
+        price, target = counted
+        refuse_unreachable(price, smallest_share(channels, costs, limits, price), target, HINT)
+    scores = _scores(backbone, channels, options, workshop)
+    row = plans(channels, costs, scores, limits, _price(options))
+    keep, measured = (row.within(*counted), {}) if counted else _fast(backbone, row, options, workshop)
     pruned = replace(backbone, model=rebuilt(channels, keep), sha256="")
     after = cost_of(pruned.model)
-    workshop.note(f"{_share(costs.full.macs, after.macs)} of the MACs and "
-                  f"{_share(costs.full.parameters, after.parameters)} of the parameters are left")  # fmt: skip
-    findings = _findings(channels, keep, costs.full, after)
-    if options.tuning:
-        pruned = workshop.tune(pruned, options.tuning, "tuning", teacher=backbone)
-    return Result(pruned, findings)
+    findings = {**_findings(channels, keep, costs.full, after), **measured}
+    return finished(pruned, options, workshop, findings)
+
+
+def _price(options: Options) -> Price | None:
+    """What a step should save. Only Taylor scores can be weighed against what a channel costs."""
+    if options.importance != "taylor":
+        return None
+    return options.counted[0] if options.counted else "macs"
+
+
+def _scores(backbone: Backbone, channels: Channels, options: Options, workshop: Workshop) -> Scores:
+    if options.importance == "taylor":
+        return taylor(channels, _batches(backbone, options.rows, workshop))
+    return (weight_norms if options.importance == "weight" else batch_norm_scales)(channels)
+
+
+def _fast(
+    backbone: Backbone, row: Plans, options: Options, workshop: Workshop
+) -> tuple[Keep, dict[str, Any]]:
+    """The first plan that is measured to be within the budget in latency, and what the search found."""
+
+    def cut(steps: int) -> Backbone:
+        return replace(backbone, model=rebuilt(row.channels, row.keep(steps)), sha256="")
+
+    tried = fast_enough(backbone, cut, row.shares("macs"), options, workshop)
+    return row.keep(tried[-1].cuts), {"latency": told(tried, options.batch)}
 
 
 def _candidates(channels: Channels, importance: Importance) -> Channels:
     return replace(channels, groups=with_batch_norm(channels)) if importance == "batch-norm" else channels
-
-
-def _budget(channels: Channels, costs: Costs, options: Options) -> Budget:
-    if options.macs is not None:
-        return budget_of(channels, costs, "macs", options.macs)
-    assert options.parameters is not None  # one of the two is given
-    return budget_of(channels, costs, "parameters", options.parameters)
 
 
 def _batches(backbone: Backbone, rows: int, workshop: Workshop) -> Iterator[tuple[Floats, Floats]]:
@@ -143,10 +140,6 @@ def _findings(channels: Channels, keep: Keep, before: Cost, after: Cost) -> dict
             for group in channels.groups
         ],
     }
-
-
-def _share(before: int, after: int) -> str:
-    return f"{100 * after / before:.1f}%"
 
 
 STAGES = (

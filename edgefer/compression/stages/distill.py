@@ -49,6 +49,7 @@ STAGES = (
         options=Options,
         run=run,
         not_after={
+            "blocks": "the student is a new network, and what pruning did to its teacher only made that worse",
             "channels": "the student is a new network, and what pruning did to its teacher only made that worse",
             "magnitude": "the student is a new network, and what pruning did to its teacher only made that worse",
         },

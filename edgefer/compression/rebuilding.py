@@ -1,0 +1,83 @@
+"""A network made again from new layers: some narrower, some left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgefer.backbones.graph import replay
+from edgefer.errors import ConversionError
+
+Settings = Callable[[Any], Mapping[str, Any]]
+Weights = Callable[[Any], Sequence[Any]]
+
+
+def put_to_work(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """What a layer does in a network that stays as it is."""
+    return layer(*args, **kwargs)
+
+
+def copied_weights(layer: Any) -> list[Any]:
+    """The arrays of all of a layer's weights; plain operations have none."""
+    return [np.asarray(variable) for variable in getattr(layer, "weights", ())]
+
+
+def remade(model: Any, settings: Settings, weights: Weights, work: Callable[..., Any] = put_to_work) -> Any:
+    """Build a ``keras.Model`` of new layers in the places of those of ``model``.
+
+    ``settings(layer)`` are what its copy is to be configured with instead, ``weights(layer)`` the copy's weights, and
+    ``work(copy, *args, **kwargs)`` is asked for what it does, call by call. Nested models are opened; of two layers
+    with one name the second gets a number. No weight is shared with ``model``.
+
+    Raises:
+        ConversionError: a layer cannot be made again from its configuration.
+    """
+    import keras
+
+    copies: dict[int, tuple[Any, Any]] = {}
+    source = model.inputs[0]
+    names = {source.name}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if id(layer) not in copies:
+            copies[id(layer)] = (
+                layer,
+                _again(layer, {"name": _free_name(layer.name, names), **settings(layer)}),
+            )
+        return work(copies[id(layer)][1], *args, **kwargs)
+
+    image = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source.name)
+    network = keras.Model(image, replay(model, image, call), name=model.name)
+    for layer, copy in copies.values():
+        _give(copy, weights(layer))
+    return network
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
+
+
+def _again(layer: Any, settings: Mapping[str, Any]) -> Any:
+    try:
+        return type(layer).from_config({**layer.get_config(), **settings})
+    except Exception as error:  # layers raise whatever they like
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConversionError(
+            f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again: {first}",
+            hint="replace it by layers that Keras brings along",
+        ) from error
+
+
+def _give(copy: Any, weights: Sequence[Any]) -> None:
+    if weights:
+        copy.set_weights(weights)
+    # Normalization derives what it computes with from its weights.
+    if hasattr(copy, "finalize_state"):
+        copy.finalize_state()
