@@ -52,7 +52,7 @@ OVERRIDES: dict[str, tuple[str, ...]] = {
     "facenet-resnet50": (*PIXELS, *HEAD, *SHORT, *SETTLED),
     "mobilenetv2": (*PIXELS, *GENTLE, *SETTLED),
     "resnet50": (*PIXELS, *SHORT, *SETTLED),
-    "resnet50v2": (*PIXELS, *SHORT, *SETTLED),
+    "resnet50v2": (*PIXELS, *GENTLE, *SETTLED),
     "s1-cnn": SMALL,
     "student": (*SMALL, *SETTLED),
     "senet50": (*PIXELS, *HEAD, *SHORT, *SETTLED),
