@@ -1,8 +1,8 @@
-"""Files in place of published weights: a deep network with them learns patterns in some half a dozen steps.
+"""Files in place of published weights: a deep network with them learns patterns in half a dozen steps.
 
 A random deep network multiplies every rounding: it would need hundreds of steps before its int8 files answer as it
 does. Here, as in a trained one, batch-norm statistics fit the images and residual branches add little to what they
-branch off. Most values stand in the rising part of their activation besides, where layers pass differences on as they
+branch off. Most values fall on the rising part of their activation besides, where layers pass differences on as they
 are and do not amplify them. The classifier and its hidden layers are not in the file; training starts them at random.
 """
 
