@@ -1,8 +1,9 @@
-"""Files in place of published weights: a deep network with them learns patterns in some dozen steps.
+"""Files in place of published weights: a deep network with them learns patterns in half a dozen steps.
 
 A random deep network multiplies every rounding: it would need hundreds of steps before its int8 files answer as it
 does. Here, as in a trained one, batch-norm statistics fit the images and residual branches add little to what they
-branch off. The classifier and its hidden layers are not in the file; training starts them at random.
+branch off. Most values fall on the rising part of their activation besides, where layers pass differences on as they
+are and do not amplify them. The classifier and its hidden layers are not in the file; training starts them at random.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from edgefer.registry import discover
 
 ROWS = 64
 RESIDUAL_SHARE = 0.1
-# What ends a residual branch in the families' networks.
-LAST_NORMS = ("project_bn", "project_BN", "_3_bn", "_1x1_increase_bn")
-LAST_CONVOLUTIONS = ("_3_conv",)
+# Mean of what activations are given, in standard deviations. A network without batch norms hands it on to its
+# classifier, where more would drown what differs.
+SHIFT, SHIFT_WITHOUT_NORMS = 1.0, 0.5
+# What ends a residual branch in the families' networks, and what adds it.
+BRANCHES = {
+    "_project_bn": "_add", "_project_BN": "_add", "_3_bn": "_add", "_1x1_increase_bn": "_add", "_3_conv": "_out",
+}  # fmt: skip
 FACE_FAMILIES = ("facenet-resnet50", "senet50", "vggface-vgg16")
 
 
@@ -49,15 +54,37 @@ def _calm(body: Any, floats: np.ndarray) -> None:
     import keras
 
     norms = [layer for layer in body.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    names = {layer.name for layer in norms}
+    names = {layer.name for layer in body.layers}
     for layer in body.layers:
-        if layer in norms and layer.name.endswith(LAST_NORMS):
-            layer.gamma.assign(layer.gamma * RESIDUAL_SHARE)
-        if layer.name.endswith(LAST_CONVOLUTIONS) and layer.name.replace("_conv", "_bn") not in names:
-            layer.kernel.assign(layer.kernel * RESIDUAL_SHARE)
+        if _ends_branch(layer.name, names):
+            weight = layer.gamma if layer in norms else layer.kernel
+            weight.assign(weight * RESIDUAL_SHARE)
     for layer in norms:
+        layer.beta.assign(SHIFT * layer.gamma)
         layer.momentum = 0.0
     body(floats, training=True)
+    if not norms:
+        _scale(body, floats)
+
+
+def _ends_branch(name: str, names: set[str]) -> bool:
+    """Whether the layer is the last of a branch; where a block changes the shape, there is nothing to add it to."""
+    ends = [end for end in BRANCHES if name.endswith(end)]
+    return any(name.removesuffix(end) + BRANCHES[end] in names for end in ends)
+
+
+def _scale(body: Any, floats: np.ndarray) -> None:
+    """Layer by layer, give convolutions in one row the statistics that batch norms would see to."""
+    import keras
+
+    value = floats
+    for layer in body.layers[1:]:
+        if isinstance(layer, keras.layers.Conv2D):
+            sums = np.asarray(keras.ops.conv(value, layer.kernel, padding=layer.padding))
+            mean, deviation = sums.mean((0, 1, 2)), sums.std((0, 1, 2)) + 1e-3
+            layer.kernel.assign(layer.kernel / deviation)
+            layer.bias.assign(SHIFT_WITHOUT_NORMS - mean / deviation)
+        value = layer(value)
 
 
 def _write_keras_2(body: Any, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Every shipped recipe at the size of a toy: it trains on the sets it names; most networks then reach int8 files.
+"""Every shipped recipe at the size of a toy: it trains on the sets it names; its network then reaches int8 files.
 
 The overrides make a recipe cheap and let its network settle within some dozen steps; data, family, optimizer,
 augmentation, targets and votes stay the recipe's own. Weights that a recipe would fetch or ask the user for come from a
@@ -32,38 +32,39 @@ CALIBRATION = 63
 PIXELS = ("input.height=32", "input.width=32")
 HEAD = ("backbone.options.head_units=[64, 32]", "backbone.options.dropout=0.0")
 SHORT = ("training.epochs=1", "training.batch_size=32")
+# Stand-in weights survive half a dozen steps at this rate; a head of several layers needs twice as many.
+GENTLE = ("training.epochs=1", "training.batch_size=64", "training.learning_rate=3e-4")
 SMALL = (*SHORT, "training.epochs=3", "training.batch_size=16")
 # Batch-norm statistics have to follow within ten steps.
 SETTLED = ("backbone.options.batch_norm_momentum=0.5",)
-# Where there is no batch norm, a higher rate.
-STEADY = ("training.epochs=2", "training.batch_size=16", "training.learning_rate=1e-3")
+# Where there is no batch norm, more steps at a lower rate.
+STEADY = (*SHORT, "training.batch_size=16", "training.learning_rate=1e-4")
 
 # Family: the settings that every recipe of it is trained with.
 OVERRIDES: dict[str, tuple[str, ...]] = {
     "easynet": SMALL,
-    "efficientnet-lite0": (*PIXELS, *SHORT, *SETTLED),
-    "efficientnetv2b0": (*PIXELS, *SHORT, *SETTLED),
-    "efficientnetv2b1": (*PIXELS, *SHORT, *SETTLED),
-    "efficientnetv2b2": (*PIXELS, *SHORT, *SETTLED),
+    "efficientnet-lite0": (*PIXELS, *GENTLE, *SETTLED),
+    "efficientnetv2b0": (*PIXELS, *GENTLE, *SETTLED),
+    "efficientnetv2b1": (*PIXELS, *GENTLE, *SETTLED),
+    "efficientnetv2b2": (*PIXELS, *GENTLE, *SETTLED),
     "embedding": (*PIXELS, *SMALL),
     "emonet": (*PIXELS, *HEAD, *SMALL),
-    "facenet-resnet50": (*PIXELS, *HEAD, *SHORT, *SETTLED),
-    # One epoch leaves it so near to chance that its int8 files answer otherwise on some processors.
-    "mobilenetv2": (*PIXELS, *SHORT, *SETTLED, "training.epochs=2"),
-    "resnet50": (*PIXELS, *SHORT, *SETTLED),
-    "resnet50v2": (*PIXELS, *SHORT, *SETTLED),
+    "facenet-resnet50": (*PIXELS, *HEAD, *GENTLE, *SETTLED, "training.batch_size=32"),
+    "mobilenetv2": (*PIXELS, *GENTLE, *SETTLED),
+    "resnet50": (*PIXELS, *GENTLE, *SETTLED),
+    "resnet50v2": (*PIXELS, *GENTLE, *SETTLED),
     "s1-cnn": SMALL,
     "student": (*SMALL, *SETTLED),
-    "senet50": (*PIXELS, *HEAD, *SHORT, *SETTLED),
+    "senet50": (*PIXELS, *HEAD, *GENTLE, *SETTLED, "training.batch_size=32"),
     # The recipe's five epochs of warm-up would be all there is.
-    "tiny-vit": (*PIXELS, *SMALL, "training.schedule={kind='cosine', warmup=0.3}"),
+    "tiny-vit": (*PIXELS, *SMALL, "training.epochs=5", "training.schedule={kind='cosine', warmup=0.3}"),
     "vgg16": (*PIXELS, *STEADY),
-    "vgg19": (*PIXELS, *HEAD, *SHORT),
+    "vgg19": (*PIXELS, *HEAD, *SHORT, "training.learning_rate=4e-4"),
     "vggface-vgg16": (*PIXELS, *HEAD, *STEADY),
 }
 STAND_IN = {
-    "embedding", "facenet-resnet50", "mobilenetv2",
-    "resnet50", "resnet50v2", "senet50", "vgg16", "vgg19", "vggface-vgg16",
+    "efficientnet-lite0", "efficientnetv2b0", "efficientnetv2b1", "efficientnetv2b2", "embedding", "facenet-resnet50",
+    "mobilenetv2", "resnet50", "resnet50v2", "senet50", "vgg16", "vgg19", "vggface-vgg16",
 }  # fmt: skip
 
 # Recipes that train another recipe's network, otherwise or on other pictures: for these, two steps from random weights
@@ -77,27 +78,11 @@ SAME_NETWORK = {
     "s3-ablation-adam": "s3-main",
     "s3-ablation-sgd": "s3-main",
 }
-# Deep networks that these few steps leave too near to chance for any int8 file to be proven: trained here as well, and
-# converted after real training only.
-UNPROVEN = {
-    "lite0",
-    "lite0-48",
-    "s0-efficientnetv2b0",
-    "s0-efficientnetv2b0-48",
-    "s0-efficientnetv2b1",
-    "s0-efficientnetv2b2",
-    "s0-mobilenetv2-48",
-    "s0-tiny-vit",
-    "s2-aux-efficientnet",
-    "s2-vgg19",
-    "s3-baseline",
-    "s3-main",
-}
 TWO_STEPS = ("training.epochs=1", "training.batch_size=128", "backbone.weights=none")
 
 ENSEMBLES = [name for name in recipe_ids() if isinstance(load_recipe(name), EnsembleRecipe)]
 SINGLE = [name for name in recipe_ids() if name not in ENSEMBLES]
-CONVERTED = [name for name in SINGLE if name not in SAME_NETWORK and name not in UNPROVEN]
+CONVERTED = [name for name in SINGLE if name not in SAME_NETWORK]
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +91,15 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def room() -> Iterator[None]:
+def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Networks of earlier tests are forgotten."""
     import keras
 
     from edgefer.backbones.startup import start_keras
 
     start_keras()
+    # A step of tf2onnx that fails is an error here, not left out; that also spares a copy of the graph at each step.
+    monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "FALSE")
     yield
     keras.utils.clear_session()
 
@@ -146,7 +133,7 @@ def test_its_network_is_another_recipes(name: str, other: str):
     assert (recipe.input, recipe.data.labels) == (twin.input, twin.data.labels)
 
 
-@pytest.mark.parametrize("name", sorted({*SAME_NETWORK, *UNPROVEN}))
+@pytest.mark.parametrize("name", SAME_NETWORK)
 def test_it_trains(name: str, faces: Path, tmp_path: Path):
     overrides = (*overrides_of(name), *TWO_STEPS)
     recipe = load_single(name, overrides)
