@@ -1,7 +1,8 @@
 """What channel pruning costs and brings: one trained network at several shares of its multiply-accumulates.
 
     python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH
-    python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH --share 0.5 --blocks 0.57
+    python benchmarks/compression/channels.py runs/teachers/s0-mobilenetv2.keras --data PATH --share 0.5 \\
+        --blocks 0.57 --blocks 0.6 --epochs 12
 
 Each share is one ``edgefer compress`` of its own with the same tuning, taught by the network it came from, and is
 resumed where an earlier call left it. With ``--blocks`` whole residual blocks go first, down to that share, and
@@ -50,7 +51,9 @@ AUGMENTATION = ("flip=true", "rotation=10.0", "shift=0.08", "zoom=0.1", "probabi
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--data", envvar="EDGEFER_DATA", required=True, help="Folder with FER2013 and the FER+ votes.")
 @click.option("--share", "shares", type=float, multiple=True, default=SHARES, show_default=True)
-@click.option("--blocks", type=float, help="Share to which residual blocks are removed first.")
+@click.option(
+    "--blocks", "to", type=float, multiple=True, help="Share to which residual blocks are removed first."
+)
 @click.option("--epochs", type=int, default=8, show_default=True, help="Of tuning, at each share.")
 @click.option("--rate", type=float, default=1e-3, show_default=True, help="Peak learning rate of the tuning.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
@@ -58,7 +61,7 @@ def main(
     model: Path,
     data: str,
     shares: tuple[float, ...],
-    blocks: float | None,
+    to: tuple[float, ...],
     epochs: int,
     rate: float,
     out: Path,
@@ -66,9 +69,11 @@ def main(
     """Prune MODEL to each share of its multiply-accumulates."""
     work = out / f"{model.stem}-channels"
     tuning = [f"epochs={epochs}", f"learning_rate={rate}", *TUNING]
-    pruned = [_pruned(model, data, share, blocks, tuning, work) for share in shares]
+    pruned = [
+        _pruned(model, data, share, blocks, tuning, work) for blocks in to or (None,) for share in shares
+    ]
     artifacts = [_converted(each, data, work / "artifacts") for each in (model, *pruned)]
-    folder = FOLDER / model.stem / BLOCKS if blocks else FOLDER / model.stem
+    folder = FOLDER / model.stem / BLOCKS if to else FOLDER / model.stem
     for file in folder.glob("*.json"):
         file.unlink()
     for record in _measured(artifacts, data):
@@ -82,15 +87,15 @@ def _pruned(
     model: Path, data: str, share: float, blocks: float | None, tuning: Sequence[str], work: Path
 ) -> Path:
     """The Keras file of MODEL with ``share`` of its multiply-accumulates left, named after what was done."""
-    folder = work / (f"blocks-{blocks:g}-{share:g}" if blocks else f"{share:g}")
-    name = f"{model.stem}-{'blocks-' * bool(blocks)}{100 * share:.0f}"
-    named = folder / "named" / f"{name}.keras"
+    cut = f"blocks-{100 * blocks:.0f}-{100 * share:.0f}" if blocks else f"{100 * share:.0f}"
+    folder = work / cut
+    named = folder / "named" / f"{model.stem}-{cut}.keras"
     if named.exists():
         return named
     stages, settings, left = ["channels"], [], 1.0
     if blocks:
         stages, settings = ["blocks", "channels"], [f"blocks.macs={blocks:g}"]
-        left = _left(model, data, settings, work / f"blocks-{blocks:g}")
+        left = _left(model, data, settings, work / f"blocks-{100 * blocks:.0f}")
     settings += [f"channels.macs={share / left:.6f}",
                  *(f"channels.tuning.training.{one}" for one in tuning),
                  *(f"channels.tuning.augmentation.{one}" for one in AUGMENTATION)]  # fmt: skip
