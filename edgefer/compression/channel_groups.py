@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ import numpy.typing as npt
 from edgefer.backbones.graph import replay
 from edgefer.compression.channel_marks import Ids, Marks, Traced, UnsupportedError, Use, Weight
 from edgefer.compression.channel_rules import Call, rule_for, untouched
-from edgefer.errors import InputError, SettingError
+from edgefer.compression.excluding import is_excluded, refuse_unmatched
+from edgefer.errors import InputError
 
 Keep = npt.NDArray[np.bool_]
 
@@ -131,7 +131,7 @@ class _Tracer:
         return keras.tree.map_structure(lambda one: Traced(one, self.marks.kept(one.shape[-1])), output)
 
     def _excluded(self, layer: Any) -> bool:
-        return any(fnmatchcase(layer.name, pattern) for pattern in self.exclude)
+        return is_excluded(layer.name, self.exclude)
 
     def channels(self, model: Any) -> Channels:
         """Join tied numbers to units and sort those that may go into groups."""
@@ -150,14 +150,7 @@ class _Tracer:
         return replace(found, groups=_groups(found, frozen))
 
     def _refuse_idle_patterns(self) -> None:
-        names = [use.layer.name for use in self.uses.values()]
-        for pattern in self.exclude:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise SettingError(
-                    f"exclude: no layer's name matches {pattern!r}",
-                    key="exclude",
-                    hint="a pattern is compared with whole names; * stands for any letters",
-                )
+        refuse_unmatched(self.exclude, (use.layer.name for use in self.uses.values()), "layer")
 
 
 def _spec(value: Any) -> Any:

@@ -155,7 +155,7 @@ def test_a_training_that_explodes_is_named(network: Any, tmp_path: Path):
 @pytest.mark.parametrize(
     ("exclude", "said"),
     [
-        (("stem", "expnad"), "no layer that can be pruned is called 'expnad'; did you mean 'expand'"),
+        (("stem", "expnad"), "no prunable layer's name matches 'expnad'; did you mean 'expand'"),
         (("*",), "left to prune"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -13,12 +12,12 @@ from edgefer.backbones.graph import Call, calls, cost_of
 from edgefer.compression.base import Result, Stage, Workshop
 from edgefer.compression.block_importance import Removed, removal_order
 from edgefer.compression.channel_costs import Price
+from edgefer.compression.excluding import is_excluded, refuse_unmatched
 from edgefer.compression.latency_budget import fast_enough, told
 from edgefer.compression.residual_blocks import Block, blocks_of, cost_without, without_blocks
 from edgefer.compression.shares import Shares, finished, refuse_savedmodel, refuse_unreachable
 from edgefer.errors import InputError, SettingError
 from edgefer.preprocessing import Floats, to_floats
-from edgefer.registry import suggestion
 from edgefer.sampling import balanced_rows
 
 
@@ -97,15 +96,8 @@ def _candidates(backbone: Backbone, network: list[Call], exclude: Sequence[str])
             f"{backbone.name} has no residual block that can be left out: {reason}",
             hint="the stage channels makes layers narrower instead",
         )
-    names = [block.name for block in found]
-    for pattern in exclude:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise SettingError(
-                f"exclude: no block's name matches {pattern!r}",
-                key="exclude",
-                hint=suggestion(pattern, names),
-            )
-    return tuple(one for one in found if not any(fnmatchcase(one.name, pattern) for pattern in exclude))
+    refuse_unmatched(exclude, (block.name for block in found), "block")
+    return tuple(block for block in found if not is_excluded(block.name, exclude))
 
 
 def _refuse_unreachable(network: list[Call], blocks: Sequence[Block], options: Options) -> None:

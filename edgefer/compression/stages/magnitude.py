@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from fnmatch import fnmatch
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from edgefer.backbones.base import Backbone
 from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.excluding import is_excluded, refuse_unmatched
 from edgefer.compression.sparsity import sizes_of, sparsity_of
 from edgefer.compression.tf_keras_checkpoint import History
 from edgefer.compression.tf_keras_tuning import REBUILD_TOLERANCE, best_of, require_plain, tune
@@ -24,7 +24,6 @@ from edgefer.compression.toolkit import toolkit
 from edgefer.errors import SettingError
 from edgefer.interop_tf_keras import copy_weights_back, to_tf_keras
 from edgefer.recipe import Tuning
-from edgefer.registry import suggestion
 from edgefer.spec import Frozen
 
 REMARK = (
@@ -136,14 +135,8 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
 def _chosen(model: Any, exclude: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the layers to prune."""
     prunable = [layer.name for layer in model.layers if type(layer).__name__ in _KERNELS]
-    for pattern in exclude:
-        if not any(fnmatch(name, pattern) for name in prunable):
-            raise SettingError(
-                f"exclude: no layer that can be pruned is called {pattern!r}",
-                key="exclude",
-                hint=suggestion(pattern, prunable),
-            )
-    chosen = tuple(name for name in prunable if not any(fnmatch(name, pattern) for pattern in exclude))
+    refuse_unmatched(exclude, prunable, "prunable layer")
+    chosen = tuple(name for name in prunable if not is_excluded(name, exclude))
     if not chosen:
         raise SettingError(
             f"{model.name} has no layer left to prune",
