@@ -60,12 +60,14 @@ class IOSpec(Frozen, frozen=True):
     """How the file wants to be fed and read.
 
     ``mode`` "raw": the input is uint8 (or, shifted by its zero point, int8) pixels (N, H, W, pixel channels);
-    "float": the backbone's own floats (N, H, W, channels), possibly quantized.
+    "float": the backbone's own floats (N, H, W, channels), possibly quantized. ``batches`` are the only numbers of
+    images that a call may have, where a file lists them; empty: what the input's shape says.
     """
 
     mode: IOMode
     input: TensorSpec
     output: TensorSpec
+    batches: tuple[int, ...] = ()
 
 
 class Baseline(Frozen, frozen=True):

@@ -62,6 +62,8 @@ class IOLike(Protocol):
     def input(self) -> TensorLike: ...
     @property
     def output(self) -> TensorLike: ...
+    @property
+    def batches(self) -> Sequence[int]: ...
 
 
 class LabelsLike(Protocol):
@@ -243,6 +245,7 @@ class DeviceIO:
     mode: str
     input: DeviceTensor
     output: DeviceTensor
+    batches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -298,7 +301,7 @@ def open_on_device(path: Path) -> DeviceFile:
             stated["format"],
             stated["name"],
             DeviceInput(**stated["input"]),
-            DeviceIO(stated["io"]["mode"], **ends),
+            DeviceIO(stated["io"]["mode"], **ends, batches=tuple(stated["io"].get("batches", ()))),
             DeviceLabels(stated["labels"]["source"], tuple(stated["labels"]["names"])),
             tuple(DeviceStep(step["name"], step["config"]) for step in stated["lineage"]),
         )

@@ -60,7 +60,8 @@ class Options:
     """How to convert. ``calibration`` rows are drawn from the training split with ``seed``.
 
     ``method`` sets activation ranges of int8 formats, "best" being the one whose file is closest to the backbone on
-    validation rows; ``keep_float`` are patterns of layer names that int8 formats leave in float.
+    validation rows; ``keep_float`` are patterns of layer names that int8 formats leave in float. With ``batches``
+    (ascending, 1 among them) Core ML files take arrays of so many images, instead of being classifiers of one.
     """
 
     mode: IOMode = "raw"
@@ -69,6 +70,7 @@ class Options:
     seed: int = 0
     method: Wanted = "minmax"
     keep_float: tuple[str, ...] = ()
+    batches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def convert(
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="edgefer-") as scratch:
         advance(1, steps, "export")
-        export = export_backbone(backbone, options.mode, Path(scratch))
+        export = export_backbone(backbone, options.mode, Path(scratch), options.batches)
         check_export(export, golden.inputs, golden.outputs)
         job = _Job(backbone, export, calibration, judge, golden, info, baseline, cost, options, out)
         for number, form in enumerate(formats):

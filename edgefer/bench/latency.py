@@ -84,11 +84,15 @@ def _on_card(executed_on: str) -> bool:
 
 
 def _takes(each: Loaded, batch: int) -> bool:
-    """Whether the file can be run at this batch size; if its size is fixed to another, that is noted."""
-    fixed = each.artifact.manifest.io.input.shape[0]
-    if each.runtime.any_batch or fixed in (None, batch):
+    """Whether the file can be run at this batch size in one call; if only at others, that is noted."""
+    io = each.artifact.manifest.io
+    fixed = io.input.shape[0]
+    if not io.batches and (fixed is None or each.runtime.any_batch):
         return True
-    each.notes.append(f"batch {batch} not run: the file is fixed to batch {fixed}")
+    sizes = io.batches or (fixed,)
+    if batch in sizes:
+        return True
+    each.notes.append(f"batch {batch} not run: the file is fixed to batch {', '.join(map(str, sizes))}")
     return False
 
 

@@ -12,7 +12,7 @@ from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
 from edgefer.cli.bench_hosts import host_options, on_hosts
 from edgefer.cli.bench_tables import show
-from edgefer.cli.options import data_options, records_option, timing_options
+from edgefer.cli.options import batch_sizes, data_options, records_option, timing_options
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from edgefer.bench.record import RunRecord
     from edgefer.bench.runner import Job
     from edgefer.bench.target import Target
-
-
-def _batch_sizes(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, ...] | None:
-    """``1,8,64`` to a tuple of positive whole numbers, each once."""
-    if value is None:
-        return None
-    words = [word.strip() for word in value.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise click.BadParameter(
-            f"{value!r} is no list of batch sizes; write for example 1,8,64", context, parameter
-        )
-    return tuple(dict.fromkeys(int(word) for word in words))
 
 
 @click.command(name="bench")
@@ -46,7 +32,7 @@ def _batch_sizes(
     "--batch",
     "batches",
     metavar="N[,N...]",
-    callback=_batch_sizes,
+    callback=batch_sizes,
     help="Batch sizes.  [default: the target's]",
 )
 @timing_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, golden_faces, open_model
-from edgefer.cli.options import data_options, model_options
+from edgefer.cli.options import batch_sizes, data_options, model_options
+from edgefer.errors import InputError
 
 if TYPE_CHECKING:
+    from edgefer.formats.base import Format
     from edgefer.pipeline import Outcome
 
 
@@ -51,6 +54,14 @@ if TYPE_CHECKING:
     help="Integer type at the ends of tflite-int8 files.",
 )
 @click.option(
+    "--batch",
+    "batches",
+    metavar="N[,N...]",
+    callback=batch_sizes,
+    help="Core ML files that take arrays of so many images in one call, 1 always among these sizes.  [default: "
+    "classifiers of one image]",
+)
+@click.option(
     "--calibration", default=200, show_default=True, help="Calibration images, drawn class-balanced."
 )
 @click.option(
@@ -83,6 +94,7 @@ def command(
     name: str | None,
     mode: str,
     io_dtype: str,
+    batches: tuple[int, ...] | None,
     calibration: int,
     calibration_method: str,
     keep_float: str,
@@ -100,18 +112,31 @@ def command(
     from edgefer.pipeline import Options, choose_formats, convert
 
     chosen = choose_formats(formats)
+    sizes = _listed_batches(batches, chosen)
     backbone, dataset = open_model(model, Said(**said))
     if dataset is None:
         console.note("no data given: golden images are synthetic faces, the artifacts carry no F1 baseline")
     if name:
         backbone = replace(backbone, name=name)
     layers = tuple(part.strip() for part in keep_float.split(",") if part.strip())
-    options = Options(mode, io_dtype, calibration, seed, calibration_method, layers)  # type: ignore[arg-type]  # click.Choice checked them
+    options = Options(mode, io_dtype, calibration, seed, calibration_method, layers, sizes)  # type: ignore[arg-type]  # click.Choice checked them
     source = dataset if dataset is not None and golden == "data" else golden_faces(backbone)
     with console.progress("convert") as advance:
         outcomes = convert(backbone, chosen, dataset, source, out, options, advance)
     _show(outcomes, as_json)
     return 0 if all(outcome.good for outcome in outcomes) else 3
+
+
+def _listed_batches(batches: tuple[int, ...] | None, formats: Sequence[Format]) -> tuple[int, ...]:
+    """The batch sizes that Core ML files are to list, ascending; none unless some were asked for."""
+    if not batches:
+        return ()
+    if not any(form.container == "coreml" for form in formats):
+        raise InputError(
+            "--batch is for Core ML files, and --to names none",
+            hint="leave it out; TFLite and ONNX files take any number of images",
+        )
+    return tuple(sorted({1, *batches}))
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:

@@ -82,3 +82,17 @@ def timing_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
     )
     return with_options(command, *options)
+
+
+def batch_sizes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """``1,8,64`` to a tuple of positive whole numbers, each once."""
+    if value is None:
+        return None
+    words = [word.strip() for word in value.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise click.BadParameter(
+            f"{value!r} is no list of batch sizes; write for example 1,8,64", context, parameter
+        )
+    return tuple(dict.fromkeys(int(word) for word in words))

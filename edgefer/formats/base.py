@@ -26,7 +26,8 @@ class Export:
     ``mode`` "raw": signature ``float32`` takes pixel values 0..255 as float32 (N, H, W, pixel channels), signature
     ``uint8`` the same as uint8. ``mode`` "float": signature ``float32`` takes the backbone's own floats.
     All give ``probabilities`` float32 (N, classes). ``scratch`` is a folder for intermediate files that formats of
-    one call share. ``folded`` says whether scaling went into the first layer.
+    one call share. ``folded`` says whether scaling went into the first layer. ``batches`` are the numbers of images
+    that a Core ML file is to take as one array; empty: it is a classifier of one image.
     """
 
     directory: Path
@@ -35,6 +36,7 @@ class Export:
     folded: bool
     input: InputSpec
     labels: LabelSet
+    batches: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:

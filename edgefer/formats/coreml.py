@@ -88,7 +88,8 @@ def _checked(export: Export, payload: Path, system: System, config: Mapping[str,
         raise ConversionError(
             f"coreml: the package {'. It also '.join(found)}", hint="please report this network"
         )
-    return Converted(payload, io, {"minimum_os": minimum, **config})
+    listed = {"batches": list(io.batches)} if io.batches else {}
+    return Converted(payload, io, {"minimum_os": minimum, **listed, **config})
 
 
 def _format(precision: str, export: Callable[..., Converted], *, calibrated: bool = False) -> Format:

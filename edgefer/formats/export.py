@@ -22,8 +22,8 @@ from edgefer.spec import InputSpec
 EXPORT_TOLERANCE = 1e-4
 
 
-def export_backbone(backbone: Backbone, mode: IOMode, scratch: Path) -> Export:
-    """Write ``backbone`` as a SavedModel below ``scratch``."""
+def export_backbone(backbone: Backbone, mode: IOMode, scratch: Path, batches: tuple[int, ...] = ()) -> Export:
+    """Write ``backbone`` as a SavedModel below ``scratch``; ``batches`` are what Core ML files are to list."""
     import keras
     import tensorflow as tf
 
@@ -43,7 +43,7 @@ def export_backbone(backbone: Backbone, mode: IOMode, scratch: Path) -> Export:
         )
     directory = scratch / "savedmodel"
     _write(archive, directory)
-    return Export(directory, scratch, mode, folded, spec, backbone.labels)
+    return Export(directory, scratch, mode, folded, spec, backbone.labels, batches)
 
 
 def _write(archive: Any, directory: Path) -> None:

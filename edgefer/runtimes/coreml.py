@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from edgefer.contract import Loadable
+from edgefer.contract import Loadable, ManifestLike
 from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.preprocessing import Floats, Pixels
-from edgefer.runtimes.base import Runtime
-from edgefer.runtimes.feeding import feed_for
+from edgefer.runtimes.base import Runtime, Session
+from edgefer.runtimes.feeding import feed_for, portions
 
 MAIN = "main"
 # Core ML's classes of devices, in words.
@@ -39,25 +39,30 @@ def _missing() -> str:
     return ""
 
 
-class CoreMLSession:
-    """One package on the compute units that coremltools calls ``units``.
-
-    An image input takes one image a call, so a batch is Core ML's batch predict over N images. ``threads`` is not
-    ours to set there.
+def open_session(units: str, artifact: Loadable, threads: int) -> Session:
+    """A package on the compute units that coremltools calls ``units``; ``threads`` is not ours to set there.
 
     Raises:
         TargetUnavailableError: this is no Mac, or coremltools is missing.
         InputError: Core ML does not load the package.
         VerificationError: the package is not what its contract says.
     """
+    del threads
+    model = _load(units, artifact)
+    executed_on = f"Core ML (macOS {platform.mac_ver()[0]}, {units})"
+    kind = ArraySession if artifact.manifest.io.batches else ClassifierSession
+    return kind(model, artifact.manifest, executed_on)
 
-    def __init__(self, units: str, artifact: Loadable, threads: int) -> None:
-        del threads
-        self._model = _load(units, artifact)
-        self._spec = artifact.manifest.input
-        self._io = artifact.manifest.io
-        self._names = artifact.manifest.labels.names
-        self.executed_on = f"Core ML (macOS {platform.mac_ver()[0]}, {units})"
+
+class ClassifierSession:
+    """A loaded classifier. It takes one image a call, so a batch is Core ML's batch predict over N images."""
+
+    def __init__(self, model: Any, manifest: ManifestLike, executed_on: str) -> None:
+        self.executed_on = executed_on
+        self._model = model
+        self._spec = manifest.input
+        self._io = manifest.io
+        self._names = manifest.labels.names
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to one input dictionary an image."""
@@ -76,6 +81,30 @@ class CoreMLSession:
         """The classifier's dictionaries to float32 (N, classes) in label order."""
         rows = [[row[self._io.output.name][name] for name in self._names] for row in outputs]
         return np.asarray(rows, np.float32)
+
+
+class ArraySession:
+    """A loaded model of arrays, for the batch sizes that it lists. A batch of these is one call, any other several."""
+
+    def __init__(self, model: Any, manifest: ManifestLike, executed_on: str) -> None:
+        self.executed_on = executed_on
+        self._model = model
+        self._spec = manifest.input
+        self._io = manifest.io
+
+    def prepare(self, pixels: Pixels) -> Any:
+        """Pixels to one input dictionary a call."""
+        feed = feed_for(pixels, self._spec, self._io)
+        ends = np.cumsum(portions(len(feed), self._io.batches))
+        return [{self._io.input.name: part} for part in np.split(feed, ends[:-1])]
+
+    def run(self, feed: Any) -> Any:
+        """One prediction a call."""
+        return [self._model.predict(one) for one in feed]
+
+    def decode(self, outputs: Any) -> Floats:
+        """The calls' arrays to float32 (N, classes), in label order."""
+        return np.concatenate([np.asarray(one[self._io.output.name], np.float32) for one in outputs])
 
 
 def _load(units: str, artifact: Loadable) -> Any:
@@ -160,7 +189,7 @@ def _runtime(name: str, units: str) -> Runtime:
         name,
         "coreml",
         _missing,
-        partial(CoreMLSession, units),
+        partial(open_session, units),
         packages=("coremltools",),
         explain=partial(_explain, units),
         any_batch=True,

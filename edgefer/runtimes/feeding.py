@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ def feed_for(pixels: Pixels, spec: PixelSpec, io: IOLike) -> npt.NDArray[Any]:
         raw = match_channels(pixels, spec)
         return raw if io.input.dtype == "uint8" else quantize(raw.astype(np.float32), io.input)
     return quantize(to_floats(pixels, spec), io.input)
+
+
+def portions(count: int, sizes: Sequence[int]) -> list[int]:
+    """How ``count`` images are dealt to calls of one of ``sizes`` each, which 1 is among: the largest first."""
+    found = []
+    for size in sorted(sizes, reverse=True):
+        calls, count = divmod(count, size)
+        found += [size] * calls
+    return found
 
 
 def quantize(values: Floats, tensor: TensorLike) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The README of Core ML artifacts, byte by byte: an image input, and an array input.
+"""The README of Core ML artifacts, byte by byte: an image input, an array input, and arrays of many images.
 
 After a wanted change, look at what it does and then write the expected files anew:
 
@@ -23,7 +23,7 @@ BGR = InputSpec(height=48, width=64, channels=3, color="bgr", mean=(0.5, 0.25, 0
 RGB = InputSpec(height=48, width=64, channels=3, color="rgb", range=(0.0, 1.0))
 
 
-def artifact(spec: InputSpec, mode: IOMode) -> Artifact:
+def artifact(spec: InputSpec, mode: IOMode, batches: tuple[int, ...]) -> Artifact:
     channels = spec.pixel_channels if mode == "raw" else spec.channels
     manifest = Manifest(
         schema=1,
@@ -35,7 +35,8 @@ def artifact(spec: InputSpec, mode: IOMode) -> Artifact:
         io=IOSpec(
             mode=mode,
             input=TensorSpec("image", "uint8" if mode == "raw" else "float32", (1, 48, 64, channels)),
-            output=TensorSpec("classLabel_probs", "float32", (1, 3)),
+            output=TensorSpec("probabilities" if batches else "classLabel_probs", "float32", (1, 3)),
+            batches=batches,
         ),
         labels=LabelSet(source="three", names=("joy", 'so "so"', "a\\b\t")),
         lineage=(Step(name="convert", config={"minimum_os": "iOS 17, macOS 14"}),),
@@ -47,11 +48,17 @@ def artifact(spec: InputSpec, mode: IOMode) -> Artifact:
 
 
 @pytest.mark.parametrize(
-    ("name", "spec", "mode"),
-    [("gray-image", GRAY, "raw"), ("colour-image", RGB, "raw"), ("bgr-array", BGR, "float")],
+    ("name", "spec", "mode", "batches"),
+    [
+        ("gray-image", GRAY, "raw", ()),
+        ("colour-image", RGB, "raw", ()),
+        ("bgr-array", BGR, "float", ()),
+        ("gray-batches", GRAY, "float", (1, 8)),
+        ("bgr-raw-batches", BGR, "raw", (1, 8)),
+    ],
 )
-def test_the_guide_is_as_expected(name: str, spec: InputSpec, mode: IOMode):
-    text, file = guide(artifact(spec, mode)), EXPECTED / f"{name}.md"
+def test_the_guide_is_as_expected(name: str, spec: InputSpec, mode: IOMode, batches: tuple[int, ...]):
+    text, file = guide(artifact(spec, mode, batches)), EXPECTED / f"{name}.md"
     if os.environ.get("EDGEFER_UPDATE_GOLDEN"):
         file.write_text(text, encoding="utf-8")
     assert text == file.read_text(encoding="utf-8")

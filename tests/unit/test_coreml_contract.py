@@ -41,7 +41,7 @@ def io(channels: int = 1, mode: str = "raw") -> IOSpec:
 
 def test_what_the_contract_describes_has_no_differences():
     assert differences(RIGHT, io(), LABELS, "iOS 17, macOS 14") == []
-    array = Feature("image", "array", shape=(1, 48, 64, 3), data="float32")
+    array = Feature("image", "array", shapes=((1, 48, 64, 3),), data="float32")
     assert differences(replace(RIGHT, inputs=(array,)), io(3, "float"), LABELS, "") == []
 
 
@@ -52,7 +52,7 @@ def test_what_the_contract_describes_has_no_differences():
         ({"inputs": (replace(IMAGE, size=(64, 48)),)}, "takes image (GRAYSCALE image, 64x48)"),
         ({"inputs": (replace(IMAGE, color="RGB"),)}, "takes image (RGB image, 48x64)"),
         (
-            {"inputs": (Feature("image", "array", shape=(1, 48, 64, 1), data="float16"),)},
+            {"inputs": (Feature("image", "array", shapes=((1, 48, 64, 1),), data="float16"),)},
             "takes image (float16 array, 1x48x64x1)",
         ),
         ({"inputs": ()}, "takes nothing"),
@@ -71,3 +71,33 @@ def test_one_difference_is_named_once(change, said):
 
 def test_a_contract_that_states_no_system_is_not_held_against_one():
     assert differences(replace(RIGHT, version=9), io(), LABELS, "") == []
+
+
+ARRAYS = Model(
+    version=8,
+    inputs=(Feature("image", "array", shapes=((1, 48, 64, 1), (8, 48, 64, 1)), data="float32"),),
+    outputs=(Feature("probabilities", "array"),),
+    label="",
+    probabilities="",
+    arguments=(),
+    operations=(),
+    results=(),
+)
+LISTED = IOSpec(
+    "raw",
+    TensorSpec("image", "float32", (None, 48, 64, 1)),
+    TensorSpec("probabilities", "float32", (None, 2)),
+    batches=(1, 8),
+)
+
+
+def test_a_model_of_arrays_is_held_against_the_batch_sizes_that_the_contract_lists():
+    assert differences(ARRAYS, LISTED, LABELS, "iOS 17, macOS 14") == []
+    other = replace(ARRAYS.inputs[0], shapes=((1, 48, 64, 1), (4, 48, 64, 1)))
+    assert differences(replace(ARRAYS, inputs=(other,)), LISTED, LABELS, "") == [
+        "takes image (float32 array, 1x48x64x1 or 4x48x64x1); "
+        "its contract says image (float32 array, 1x48x64x1 or 8x48x64x1)"
+    ]
+    [_, found] = differences(RIGHT, LISTED, LABELS, "")
+    assert found.endswith("its contract says probabilities (array)")
+    assert len(differences(ARRAYS, io(), LABELS, "")) == 4

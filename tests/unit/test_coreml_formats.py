@@ -203,3 +203,30 @@ def test_a_package_that_is_not_what_was_asked_for_is_an_error(export):
     other = replace(export, labels=LabelSet(source="three", names=("a", "c", "b")))
     with pytest.raises(ConversionError, match="names the classes a, b, c; its contract says a, c, b"):
         made(other, "fp16")  # finds the package that was made for the first order
+
+
+BATCHES = (1, 3, 8)
+
+
+@pytest.fixture(scope="module")
+def arrays(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    return export_backbone(backbone, "raw", tmp_path_factory.mktemp("arrays"), BATCHES)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "w8a8", "pal4g", "sparse-pal6"])
+def test_listed_batch_sizes_outlive_every_kind_of_compression(arrays, packages, precision):
+    converted = made(arrays, precision)
+    (taken,), (answered,) = describe(converted.payload).inputs, describe(converted.payload).outputs
+    assert taken.shapes == tuple((batch, 12, 12, 1) for batch in BATCHES)
+    assert (taken.kind, taken.data, answered.name) == ("array", "float32", "probabilities")
+    assert converted.config["batches"] == list(BATCHES)
+    assert counts(describe(converted.payload)) == counts(describe(packages[precision].payload))
+    pixels = arrays.feed(faces(256))
+    whole, single = open_package(converted.payload), open_package(packages[precision].payload)
+    assert whole.executor.batches
+    np.testing.assert_allclose(
+        whole.executor.run(whole.feed(pixels))["probabilities"],
+        single.executor.run(single.feed(pixels))["classLabel_probs"],
+        # The classifier's image and the array go through the same numbers; a float16 step at a probability of one.
+        atol=1e-6 if precision == "fp32" else 1e-3,
+    )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgefer.artifact import IOSpec, TensorSpec
-from edgefer.runtimes.feeding import dequantize, feed_for, quantize
+from edgefer.runtimes.feeding import dequantize, feed_for, portions, quantize
 from edgefer.spec import InputSpec
 
 
@@ -48,3 +48,17 @@ def test_float_mode_feeds_the_backbones_own_range():
     spec = InputSpec(height=2, width=2, channels=1, range=(-1.0, 1.0))
     feed = feed_for(pixels, spec, IOSpec(mode="float", input=tensor("float32"), output=tensor("float32")))
     assert feed.ravel().tolist() == pytest.approx([-1, 1, 1, -1], abs=1e-6)
+
+
+@given(st.integers(0, 300), st.sets(st.integers(2, 100)))
+def test_images_are_dealt_to_calls_of_listed_sizes_and_none_is_left(count, more):
+    sizes = {1, *more}
+    found = portions(count, tuple(sizes))
+    assert sum(found) == count
+    assert set(found) <= sizes
+    assert found == sorted(found, reverse=True)
+    assert portions(max(sizes), tuple(sizes)) == [max(sizes)]
+
+
+def test_a_last_piece_of_a_batch_goes_in_smaller_calls():
+    assert portions(53, (1, 8, 64)) == [8] * 6 + [1] * 5

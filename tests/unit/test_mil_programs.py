@@ -181,8 +181,8 @@ def test_a_package_is_described_without_its_weights(build, mb, tmp_path):
     shutil.copytree(build(lambda x: mb.linear(x=x, weight=weight), (1, 108)), path)
     (path / MLMODEL).with_name("weights").joinpath("weight.bin").unlink()
     model = describe(path)
-    assert [(feature.name, feature.kind, feature.shape) for feature in model.inputs] == [
-        ("x", "array", (1, 108))
+    assert [(feature.name, feature.kind, feature.shapes) for feature in model.inputs] == [
+        ("x", "array", ((1, 108),))
     ]
     with pytest.raises(InputError, match=r"weight\.bin: the weight file cannot be read"):
         open_package(path)

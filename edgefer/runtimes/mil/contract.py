@@ -1,8 +1,8 @@
-"""Whether a package is the classifier that its contract describes, told from the saved specification alone."""
+"""Whether a package is the model that its contract describes, told from the saved specification alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from edgefer.contract import IOLike, LabelsLike, Loadable, ManifestLike
@@ -29,7 +29,10 @@ def minimum_os(manifest: ManifestLike) -> str:
 
 
 def differences(model: Model, io: IOLike, labels: LabelsLike, system: str) -> list[str]:
-    """In what ``model`` is another than a classifier of ``labels``, fed and read as ``io`` says, for ``system``."""
+    """In what ``model`` is another than one fed and read as ``io`` says, for ``system``.
+
+    That is a classifier of ``labels``, or where ``io`` lists batch sizes a model of arrays, which names no classes.
+    """
     return [
         f"{fact.verb} {fact.found or 'nothing'}; its contract says {fact.stated}"
         for fact in _facts(model, io, labels, system)
@@ -54,18 +57,17 @@ def refuse_other(artifact: Loadable, model: Model) -> None:
 
 def _facts(model: Model, io: IOLike, labels: LabelsLike, system: str) -> Iterator[Fact]:
     yield Fact("takes", ", ".join(map(_words, model.inputs)), _stated_input(io))
-    probabilities = io.output.name
-    yield Fact(
-        "returns",
-        ", ".join(sorted(f"{output.name} ({output.kind})" for output in model.outputs)),
-        f"{LABEL} (string), {probabilities} (dictionary)",
-    )
-    yield Fact(
-        "declares as a classifier's label and probabilities",
-        f"{model.label or 'no label'} and {model.probabilities or 'no probabilities'}",
-        f"{LABEL} and {probabilities}",
-    )
-    yield Fact("names the classes", ", ".join(classes_of(model)), ", ".join(labels.names))
+    returned = ", ".join(sorted(f"{output.name} ({output.kind})" for output in model.outputs))
+    if io.batches:
+        yield Fact("returns", returned, f"{io.output.name} (array)")
+    else:
+        yield Fact("returns", returned, f"{LABEL} (string), {io.output.name} (dictionary)")
+        yield Fact(
+            "declares as a classifier's label and probabilities",
+            f"{model.label or 'no label'} and {model.probabilities or 'no probabilities'}",
+            f"{LABEL} and {io.output.name}",
+        )
+        yield Fact("names the classes", ", ".join(classes_of(model)), ", ".join(labels.names))
     if system:
         yield Fact("needs", MINIMUM_OS.get(model.version, f"specification {model.version}"), system)
 
@@ -74,12 +76,17 @@ def _words(feature: Feature) -> str:
     if feature.kind == "image":
         height, width = feature.size
         return f"{feature.name} ({feature.color} image, {height}x{width})"
-    return f"{feature.name} ({feature.data} {feature.kind}, {'x'.join(map(str, feature.shape))})"
+    return f"{feature.name} ({feature.data} {feature.kind}, {_either(feature.shapes)})"
 
 
 def _stated_input(io: IOLike) -> str:
     shape = io.input.shape
-    if io.mode == "float":
-        return f"{io.input.name} ({io.input.dtype} array, {'x'.join(map(str, shape))})"
+    if io.batches or io.mode == "float":
+        shapes = [(batch, *shape[1:]) for batch in io.batches] or [tuple(shape)]
+        return f"{io.input.name} ({io.input.dtype} array, {_either(shapes)})"
     _, height, width, channels = shape
     return f"{io.input.name} ({'GRAYSCALE' if channels == 1 else 'RGB'} image, {height}x{width})"
+
+
+def _either(shapes: Iterable[Sequence[int | None]]) -> str:
+    return " or ".join("x".join(map(str, shape)) for shape in shapes)

@@ -77,14 +77,15 @@ class Operation:
 class Feature:
     """An input or output as an app sees it: ``kind`` is image, array, string, dictionary and so on.
 
-    ``size`` is (height, width) of an image; ``shape`` that of an array, ``data`` the type of its elements.
+    ``size`` is (height, width) of an image; ``shapes`` are those that an array may have, ``data`` the type of its
+    elements.
     """
 
     name: str
     kind: str
     size: tuple[int, int] = (0, 0)
     color: ColorSpace | None = None
-    shape: tuple[int, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
     data: str = ""
 
 
@@ -143,9 +144,15 @@ def _feature(message: Message) -> Feature:
         kind=kind,
         size=(image.number(2), image.number(1)),
         color=_COLORS.get(image.number(3)),
-        shape=tuple(array.numbers(1)),
+        shapes=_shapes(array),
         data=_ELEMENTS.get(array.number(2), ""),
     )
+
+
+def _shapes(array: Message) -> tuple[tuple[int, ...], ...]:
+    """The shapes that an array type lists, else its only one."""
+    listed = tuple(tuple(shape.numbers(1)) for shape in array.message(21).messages(1))
+    return listed or ((tuple(array.numbers(1)),) if 1 in array else ())
 
 
 def _operation(message: Message) -> Operation:

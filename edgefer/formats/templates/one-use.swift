@@ -1,0 +1,2 @@
+let answer = try classifier.classify(face)  // face: CGImage
+for name in FaceExpression.labels { print(name, answer.probabilities[name] ?? 0) }
