@@ -6,12 +6,15 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from artifact_samples import CLASSES, PIXELS, answers, make, make_package, weights
 
+from edgefer.artifact import Artifact
+from edgefer.bench.latency import latency
 from edgefer.bench.record import BatchTiming, load_record
 from edgefer.bench.runner import Job
 from edgefer.bench.target import load_target
@@ -19,8 +22,9 @@ from edgefer.bench.variants import faster_on_cpu
 from edgefer.errors import InputError
 from edgefer.remote.packing import pack
 from edgefer.runtimes import coreml
-from edgefer.runtimes.base import predict
+from edgefer.runtimes.base import Runtime, Session, predict
 from edgefer.runtimes.mil_reference import MilSession
+from edgefer.verification import verify
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +32,17 @@ def package(tmp_path_factory):
     return make_package(tmp_path_factory.mktemp("package"))
 
 
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """The package as a model of arrays, for one image or three."""
+    return make_package(tmp_path_factory.mktemp("arrays"), batches=(1, 3))
+
+
 class Model:
     """``coremltools.models.MLModel`` on a Mac: the same calls, answered by the reference executor."""
 
     loaded: ClassVar[list[tuple[str, object]]] = []
+    calls: ClassVar[list[int]] = []
     refuses = ""
 
     def __init__(self, path: str, compute_units: object) -> None:
@@ -44,7 +55,10 @@ class Model:
             raise Exception("This model was not loaded or compiled with the Core ML Framework.")
         return "/tmp/tiny.mlmodelc"
 
-    def predict(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    def predict(self, rows: list[dict[str, object]] | dict[str, object]) -> object:
+        if isinstance(rows, dict):
+            self.calls.append(len(rows["image"]))
+            return {"probabilities": self._session.run(rows)}
         pixels = np.stack([np.asarray(row["image"])[..., None] for row in rows])
         odds = self._session.run(self._session.prepare(pixels))
         named = [dict(zip(reversed(CLASSES), map(float, row[::-1]), strict=True)) for row in odds]
@@ -61,7 +75,18 @@ def mac(monkeypatch, package) -> Iterator[type[Model]]:
     monkeypatch.setattr(ct.models, "MLModel", Model)
     monkeypatch.setattr(Model, "artifact", package, raising=False)
     monkeypatch.setattr(Model, "loaded", [])
+    monkeypatch.setattr(Model, "calls", [])
     return Model
+
+
+@dataclass
+class Loaded:
+    """An artifact that is about to be timed."""
+
+    artifact: Artifact
+    runtime: Runtime
+    session: Session
+    notes: list[str] = field(default_factory=list)
 
 
 def runtime(name):
@@ -82,6 +107,37 @@ def test_a_session_answers_in_label_order_on_the_units_asked_for(mac, package, n
     np.testing.assert_allclose(predict(session, PIXELS), answers(weights()), atol=1e-6)
     assert mac.loaded[0][1].name == units
     assert session.executed_on == f"Core ML (macOS 15.1, {units})"
+
+
+@pytest.fixture
+def arrays(mac, monkeypatch, listed):
+    """What a Mac loads is the package of arrays."""
+    monkeypatch.setattr(mac, "artifact", listed)
+    return listed
+
+
+def test_a_listed_batch_is_one_call_and_any_other_several(mac, arrays):
+    session = runtime("coreml").open(arrays, 1)
+    np.testing.assert_allclose(predict(session, PIXELS[:3]), answers(weights())[:3], atol=1e-6)
+    assert mac.calls == [3]
+    np.testing.assert_allclose(predict(session, PIXELS), answers(weights()), atol=1e-6)
+    assert mac.calls == [3, 3, 1]
+
+
+def test_only_listed_batches_are_timed(mac, arrays):
+    chosen = runtime("coreml")
+    loaded = Loaded(arrays, chosen, chosen.open(arrays, 1))
+    plan = load_target("coreml").measure.plan(0.01)
+    [(_, timed)] = latency([loaded], 3, plan, lambda _: None)
+    assert set(mac.calls) == {3}
+    assert len(timed.samples_ns) >= plan.min_iterations
+    assert latency([loaded], 8, plan, lambda _: None) == []
+    assert loaded.notes == ["batch 8 not run: the file is fixed to batch 1, 3"]
+
+
+def test_the_reference_executor_takes_arrays_of_any_number(listed):
+    verified = verify(listed.path)
+    assert (verified.status, verified.executed_on) == ("passed", "reference executor (float32)")
 
 
 def test_a_package_that_core_ml_refuses(mac, package, monkeypatch):

@@ -53,6 +53,30 @@ def test_accuracy_without_core_ml_is_emulated_and_has_no_latency(artifacts, tmp_
     assert "measured" not in page
 
 
+def test_files_of_listed_batch_sizes_are_proven_and_scored_like_classifiers(model, tmp_path):
+    words = (
+        "--to",
+        "coreml-fp32,coreml-w8a8",
+        "--batch",
+        "8,64",
+        "--data",
+        "synthetic",
+        "--out",
+        tmp_path / "made",
+    )
+    ran = edgefer("convert", model, *words, "--json")
+    assert ran.code == 0, ran.err
+    paths = [one["path"] for one in ran.json]
+    shown = edgefer("inspect", paths[0], "--json").json
+    assert shown["io"]["batches"] == [1, 8, 64]
+    assert shown["io"]["input"]["shape"] == [None, 24, 24, 1]
+    assert "static let batches = [1, 8, 64]" in Path(f"{paths[0]}.README.md").read_text()
+    options = ("--target", "coreml", "--accuracy-only", "--data", "synthetic", "--out", tmp_path / "runs")
+    scored = edgefer("bench", *paths, *options, "--json")
+    assert scored.code == 0, scored.err
+    assert abs(scored.json[0]["accuracy"]["f1_drop"]) < 1e-9
+
+
 def test_latency_needs_a_mac_and_what_else_can_be_done_is_said(artifacts, tmp_path):
     ran = edgefer("bench", artifacts["coreml-fp16"], "--target", "coreml", "--out", tmp_path / "runs")
     assert ran.code == 4

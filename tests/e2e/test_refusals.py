@@ -38,6 +38,16 @@ def test_a_mistyped_label_set_too(model, tmp_path):
     refused(convert(model, tmp_path / "o", "--labels", "ferplus9"), tmp_path / "o", "'ferplus-9'")
 
 
+def test_batch_sizes_without_a_core_ml_file(model, tmp_path):
+    ran = convert(model, tmp_path / "o", "--batch", "8", to="onnx-fp32,tflite-fp32")
+    refused(ran, tmp_path / "o", "--batch is for Core ML files, and --to names none")
+    refused(
+        convert(model, tmp_path / "o", "--batch", "0", to="coreml-fp16"),
+        tmp_path / "o",
+        "no list of batch sizes",
+    )
+
+
 def test_a_missing_model(tmp_path):
     refused(convert(tmp_path / "no.keras", tmp_path / "o"), tmp_path / "o", "no.keras: no such file")
 

@@ -46,44 +46,60 @@ def make(folder, kernel=None, outputs=None, form="onnx-fp32"):
     return write_artifact(folder / "tiny.onnx", payload, _manifest(payload, golden, form), golden)
 
 
-def make_package(folder, kernel=None):
-    """The same classifier as ``tiny.mlpackage``: a Core ML classifier on a grayscale image."""
+def make_package(folder, kernel=None, batches=()):
+    """The same as ``tiny.mlpackage``: a Core ML classifier on a grayscale image, or arrays of ``batches``."""
     payload = folder / "payload.mlpackage"
-    _program(weights() if kernel is None else kernel).save(str(payload))
+    _program(weights() if kernel is None else kernel, batches).save(str(payload))
     golden = Golden(PIXELS, answers(weights()))
+    count = None if batches else 1
     manifest = replace(
         _manifest(payload, golden, "coreml-fp32", container="coreml"),
         io=IOSpec(
             mode="raw",
-            input=TensorSpec(name="image", dtype="uint8", shape=(1, 2, 2, 1)),
-            output=TensorSpec(name="classLabel_probs", dtype="float32", shape=(1, 3)),
+            input=TensorSpec(name="image", dtype="float32" if batches else "uint8", shape=(count, 2, 2, 1)),
+            output=TensorSpec("probabilities" if batches else "classLabel_probs", "float32", (count, 3)),
+            batches=batches,
         ),
     )
     return write_artifact(folder / "tiny.mlpackage", payload, manifest, golden)
 
 
-def _program(kernel):
+def _program(kernel, batches):
     from edgefer.quieting import quiet_native
 
     with quiet_native():
         import coremltools as ct
         from coremltools.converters.mil import Builder as mb  # noqa: N813 - as its documentation has it
+        from coremltools.converters.mil.mil import get_new_symbol
 
-        @mb.program(input_specs=[mb.TensorSpec(shape=(1, 1, 2, 2))])
+        shape = (get_new_symbol(), 2, 2, 1) if batches else (1, 1, 2, 2)
+
+        @mb.program(input_specs=[mb.TensorSpec(shape=shape)])
         def network(image):
-            flat = mb.reshape(x=image, shape=(1, 4))
+            flat = mb.reshape(x=image, shape=(-1, 4))
             return mb.softmax(x=mb.matmul(x=flat, y=kernel), axis=1, name="probabilities")
 
-        layout = ct.colorlayout.GRAYSCALE
         return ct.convert(
             network,
             convert_to="mlprogram",
-            inputs=[ct.ImageType(name="image", shape=(1, 1, 2, 2), color_layout=layout)],
-            classifier_config=ct.ClassifierConfig(list(CLASSES)),
             compute_precision=ct.precision.FLOAT32,
             minimum_deployment_target=ct.target.iOS17,
             skip_model_load=True,
+            **(_arrays(ct, batches) if batches else _classifier(ct)),
         )
+
+
+def _classifier(ct):
+    layout = ct.colorlayout.GRAYSCALE
+    return {
+        "inputs": [ct.ImageType(name="image", shape=(1, 1, 2, 2), color_layout=layout)],
+        "classifier_config": ct.ClassifierConfig(list(CLASSES)),
+    }
+
+
+def _arrays(ct, batches):
+    shapes = ct.EnumeratedShapes([(batch, 2, 2, 1) for batch in batches], default=(1, 2, 2, 1))
+    return {"inputs": [ct.TensorType(name="image", shape=shapes)]}
 
 
 def _network(kernel):
