@@ -54,12 +54,12 @@ def main() -> None:
     for name, options in FAMILIES.items():
         channels = 1 if name.startswith(("student", "easynet", "s1-cnn")) else 3
         faces = load("synthetic", None, size=(SIDE, SIDE), channels=1)
-        found += _agreements(name, _network(name, channels, options, faces), faces)
+        found += agreements(name, network(name, channels, options, faces), faces)
     record = NetworksRecord(schema=1, started=started.isoformat(timespec="seconds"), agreements=tuple(found))
     write_json(NETWORKS, record)
 
 
-def _network(name: str, channels: int, options: dict[str, Any], faces: Dataset) -> Backbone:
+def network(name: str, channels: int, options: dict[str, Any], faces: Dataset) -> Backbone:
     import keras
 
     from edgefer.backbones.base import Backbone
@@ -77,7 +77,7 @@ def _network(name: str, channels: int, options: dict[str, Any], faces: Dataset) 
     return Backbone(model, spec, LABEL_SETS["ferplus-9"], (), name.replace(" ", "-"), "")
 
 
-def _agreements(name: str, backbone: Backbone, faces: Dataset) -> list[NetworkAgreement]:
+def agreements(name: str, backbone: Backbone, faces: Dataset) -> list[NetworkAgreement]:
     from edgefer.pipeline import Options, choose_formats, convert
 
     with tempfile.TemporaryDirectory(prefix="edgefer-") as out:
