@@ -12,7 +12,8 @@ on the device         what
                       broken connection, so that the same run can go on, and a week at most.
 ====================  =============================================================================================
 
-Both lie below ``$XDG_CACHE_HOME/edgefer-device``, by default ``~/.cache/edgefer-device``.
+Both lie below ``$XDG_CACHE_HOME/edgefer-device``, by default ``~/.cache/edgefer-device``. Of a job that is put without
+``keep`` nothing stays, however the connection ends.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,17 +73,25 @@ class Server:
     def __init__(self, base: Path, requests: IO[bytes], answers: IO[bytes]) -> None:
         self.base, self.requests, self.answers = base, requests, answers
         self.objects, self.jobs = base / "objects", base / "jobs"
+        self.passing: set[str] = set()
 
     def serve(self) -> None:
-        """Answer until the other side is gone."""
-        while True:
-            try:
-                frame, content = read_frame(self.requests)
-                getattr(self, f"do_{frame['do']}")(frame, content)
-            except (EOFError, BrokenPipeError):
-                return
-            except OSError as error:
-                self.say({"failed": _reason(error)})
+        """Answer until the other side is gone; then what was not to stay goes, too."""
+        with suppress(EOFError, BrokenPipeError):
+            while True:
+                self._answer()
+        for job in self.passing:
+            self._clear(job, cache=False)
+
+    def _answer(self) -> None:
+        """Answer one request."""
+        try:
+            frame, content = read_frame(self.requests)
+            getattr(self, f"do_{frame['do']}")(frame, content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.say({"failed": _reason(error)})
 
     def say(self, frame: Frame, content: bytes | None = None) -> None:
         """Answer."""
@@ -110,6 +119,8 @@ class Server:
         """Take the files of a job: say which contents are missing, receive them, put the job together."""
         del content
         files: dict[str, tuple[str, int]] = frame["files"]
+        if not frame["keep"]:
+            self.passing.add(frame["job"])
         self._forget()
         sizes = {sha: size for sha, size in files.values() if not (self.objects / sha).exists()}
         needed, free = sum(sizes.values()) + SPARE_BYTES, _free(self.base)
@@ -175,9 +186,8 @@ class Server:
     def do_drop(self, frame: Frame, content: bytes) -> None:
         """Remove the job; with ``cache`` false all that was ever sent, unless another job uses it."""
         del content
-        self._clear(frame["job"])
-        if not frame["cache"] and not self.jobs.exists():
-            shutil.rmtree(self.base, ignore_errors=True)
+        self._clear(frame["job"], cache=frame["cache"])
+        self.passing.discard(frame["job"])
         self.say({})
 
     def _lines(self, agent: subprocess.Popen[bytes]) -> Iterator[str]:
@@ -230,14 +240,16 @@ class Server:
             if now - path.stat().st_mtime > KEEP_JOBS:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _clear(self, job: str) -> None:
-        """Remove a job that no one else runs, and the folder of jobs with the last of them."""
+    def _clear(self, job: str, *, cache: bool = True) -> None:
+        """Remove a job that no one else runs, the folder of jobs with the last of them; without ``cache`` then all."""
         if (self.jobs / job).exists():
             with _locked(self.jobs / job / "lock", 0) as mine:
                 if mine:
                     shutil.rmtree(self.jobs / job, ignore_errors=True)
         if self.jobs.exists() and not any(self.jobs.iterdir()):
             self.jobs.rmdir()
+        if not cache and not self.jobs.exists():
+            shutil.rmtree(self.base, ignore_errors=True)
 
 
 def _surroundings(job: Path) -> dict[str, str]:

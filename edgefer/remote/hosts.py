@@ -128,7 +128,11 @@ def _run(
     identity = hashlib.sha256(json.dumps(sorted(hashes.items())).encode()).hexdigest()[:16]
     with _dropped(there, identity, cache=host.cache):
         sent = there.put(
-            identity, files, hashes, lambda share: progress(share / 10, 1, f"{host.address}: send")
+            identity,
+            files,
+            hashes,
+            lambda share: progress(share / 10, 1, f"{host.address}: send"),
+            keep=host.cache,
         )
         note(f"{host.address}: sent {sent} of {len(set(hashes.values()))} files, the others were there")
         if not follow(there.run(identity), host.address, progress):

@@ -28,6 +28,7 @@ BOOTSTRAP = (
     'import sys; print("edgefer-device", *sys.version_info[:3], flush=True); '
     "i = sys.stdin.buffer; exec(i.read(int(i.readline())))"
 )
+_GOES_ON = ": it goes on with what is done there"
 LAST_LINES = 20
 LAST_WORDS_SECONDS = 5
 
@@ -67,7 +68,7 @@ class Connection:
         self.host = host
         self._process, self._errors = process, errors
         self.cut = False
-        self._running = False
+        self._running = self._resumable = False
 
     def greet(self) -> None:
         """Wait for the far Python, past whatever a login prints, and send it what it is to run."""
@@ -103,16 +104,25 @@ class Connection:
         return self._ask({"do": "call", "function": function}, Path(str(module.__file__)).read_bytes())
 
     def put(
-        self, job: str, files: Mapping[str, Content], hashes: Mapping[str, str], sent: Callable[[float], None]
+        self,
+        job: str,
+        files: Mapping[str, Content],
+        hashes: Mapping[str, str],
+        sent: Callable[[float], None],
+        *,
+        keep: bool,
     ) -> int:
         """Bring the files of a job there, sending only contents that are not there yet; their number is returned.
 
-        ``hashes`` are the files' sha256; ``sent`` is told which share (0..1) is done.
+        ``hashes`` are the files' sha256; ``sent`` is told which share (0..1) is done. Without ``keep`` the job goes
+        with the connection, however that ends.
         """
         contents = {hashes[name]: content for name, content in files.items()}
         sizes = {sha: len(content_of(content)) for sha, content in contents.items()}
         listed = {name: (sha, sizes[sha]) for name, sha in hashes.items()}
-        missing: list[str] = self._ask({"do": "put", "job": job, "files": listed})["missing"]
+        request: Frame = {"do": "put", "job": job, "files": listed, "keep": keep}
+        missing: list[str] = self._ask(request)["missing"]
+        self._resumable = keep
         total, done = max(1, sum(sizes[sha] for sha in missing)), 0  # an empty file is sent, too
         for sha in missing:
             with self._cut_by_failure():
@@ -184,7 +194,7 @@ class Connection:
             said = self._said()
             raise ConnectionCutError(
                 f"{self.host}: the connection was cut{f' ({said[-1]})' if said else ''}",
-                hint="give the same command again: it goes on with what is done there",
+                hint=f"give the same command again{_GOES_ON if self._resumable else ''}",
             ) from None
 
     @contextmanager

@@ -120,6 +120,22 @@ def test_a_cut_connection_is_said_and_the_same_command_goes_on(bench, sshd, face
     assert sshd.left() == []
 
 
+def test_a_cut_connection_leaves_nothing_if_that_is_wanted(bench, sshd, faces):
+    command = bench.command("--data", faces, "--labels", "folder", "--no-remote-cache")
+    running = subprocess.Popen(command, env=bench.environment, stderr=subprocess.PIPE, text=True)
+    wait_for_pieces(sshd)
+    sshd.cut()
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 4, said
+    assert "device: the connection was cut" in said
+    assert "it goes on" not in said
+    deadline = time.monotonic() + 20
+    while (sshd.cache / "edgefer-device").exists():
+        assert time.monotonic() < deadline, sshd.left()
+        time.sleep(0.05)
+    assert list(bench.temporary.iterdir()) == []
+
+
 def wait_for_pieces(sshd: Sshd) -> Path:
     """The folder of pieces, as soon as some rows are answered."""
     deadline = time.monotonic() + 30
@@ -235,7 +251,10 @@ def test_a_disk_that_fills_up_on_the_way(tmp_path, monkeypatch):
         content = os.urandom(1 << 20)
         sha = far_end.hashlib.sha256(content).hexdigest()
         requests, answers = io.BytesIO(), io.BytesIO()
-        write_frame(requests, {"do": "put", "job": "one", "files": {"job/rows.npy": (sha, len(content))}})
+        write_frame(
+            requests,
+            {"do": "put", "job": "one", "keep": True, "files": {"job/rows.npy": (sha, len(content))}},
+        )
         write_frame(requests, {"sha": sha}, content)
         requests.seek(0)
         Server(small / "edgefer-device", requests, answers).serve()
@@ -343,7 +362,7 @@ def test_what_is_old_is_forgotten(tmp_path):
     for name in ("objects/old", "jobs/old"):
         os.utime(base / name, (long_ago, long_ago))
     requests = io.BytesIO()
-    write_frame(requests, {"do": "put", "job": "one", "files": {"job/rows.npy": ("new", 11)}})
+    write_frame(requests, {"do": "put", "job": "one", "keep": True, "files": {"job/rows.npy": ("new", 11)}})
     requests.seek(0)
     Server(base, requests, io.BytesIO()).serve()
     assert sorted(path.name for path in (base / "objects").iterdir()) == ["new"]
