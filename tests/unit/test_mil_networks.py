@@ -1,11 +1,14 @@
-"""Whole networks from saved packages against Keras; the committed record covers those too large to convert here."""
+"""Whole networks from saved packages against Keras; committed records cover those too large to convert here."""
 
 from __future__ import annotations
 
 import msgspec
 
 from benchmarks import coreml_networks
-from benchmarks.coreml_results import NETWORKS, NetworksRecord
+from benchmarks.coreml_results import FOLDER, NETWORKS, AgreementRecord, NetworksRecord
+from benchmarks.costs import RECORDS
+from edgefer.bench.record import load_record
+from edgefer.formats.coreml import FORMATS
 
 # What the record must hold: the five backbones of S0, VGG16, and the students.
 WANTED = {
@@ -36,3 +39,25 @@ def test_the_record_holds_every_network_and_all_of_them_agree():
     for one in found:
         assert (one.status, one.top1_agreement) == ("passed", 1.0), one
         assert one.max_abs <= LARGEST_ERROR[one.format], one
+
+
+def test_trained_networks_keep_what_was_promised_of_their_files():
+    for name in ("s0-mobilenetv2", "s0-efficientnetv2b0"):
+        record = msgspec.json.decode((FOLDER / name / "agreement.json").read_bytes(), type=AgreementRecord)
+        found = {each.format: each for each in record.agreements}
+        assert set(found) == {f"coreml-{form.precision}" for form in FORMATS}
+        assert found["coreml-fp32"].max_abs <= 1e-4
+        assert found["coreml-fp16"].top1_agreement >= 0.995
+        assert all(each.processor_seconds < 60 for each in found.values())
+        scores = [load_record(path).accuracy for path in (FOLDER / name).glob("*.coreml-int8.*.json")]
+        assert [100 * (one.baseline.full.weighted_f1 - one.full.weighted_f1) <= 0.5 for one in scores] == [
+            True
+        ]
+
+
+def test_no_committed_record_holds_a_latency_of_core_ml():
+    records = [load_record(path) for path in RECORDS.rglob("*.coreml.json")]
+    assert len(records) >= 2 * len(FORMATS)
+    for record in records:
+        assert (record.kind, record.timings, record.cold_start) == ("emulated", (), None)
+        assert record.executed_on.startswith("reference executor")
