@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from edgefer.pipeline import Outcome
 
 
+# Core ML's limit of shapes that an input may list. Source: coremltools' guide, "Flexible Input Shapes".
+MOST_BATCHES = 128
+
+
 @click.command(name="convert")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
@@ -136,7 +140,13 @@ def _listed_batches(batches: tuple[int, ...] | None, formats: Sequence[Format]) 
             "--batch is for Core ML files, and --to names none",
             hint="leave it out; TFLite and ONNX files take any number of images",
         )
-    return tuple(sorted({1, *batches}))
+    sizes = tuple(sorted({1, *batches}))
+    if not 1 < len(sizes) <= MOST_BATCHES:
+        raise InputError(
+            f"--batch names {len(sizes) - 1} sizes beside 1; a Core ML file lists 1 to {MOST_BATCHES - 1} of them",
+            hint="for one image a call, leave it out",
+        )
+    return sizes
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:

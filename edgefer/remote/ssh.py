@@ -28,7 +28,7 @@ BOOTSTRAP = (
     'import sys; print("edgefer-device", *sys.version_info[:3], flush=True); '
     "i = sys.stdin.buffer; exec(i.read(int(i.readline())))"
 )
-_GOES_ON = ": it goes on with what is done there"
+GOES_ON = ": it goes on with what is done there"
 LAST_LINES = 20
 LAST_WORDS_SECONDS = 5
 
@@ -194,7 +194,7 @@ class Connection:
             said = self._said()
             raise ConnectionCutError(
                 f"{self.host}: the connection was cut{f' ({said[-1]})' if said else ''}",
-                hint=f"give the same command again{_GOES_ON if self._resumable else ''}",
+                hint=f"give the same command again{GOES_ON if self._resumable else ''}",
             ) from None
 
     @contextmanager

@@ -38,14 +38,16 @@ def test_a_mistyped_label_set_too(model, tmp_path):
     refused(convert(model, tmp_path / "o", "--labels", "ferplus9"), tmp_path / "o", "'ferplus-9'")
 
 
-def test_batch_sizes_without_a_core_ml_file(model, tmp_path):
-    ran = convert(model, tmp_path / "o", "--batch", "8", to="onnx-fp32,tflite-fp32")
-    refused(ran, tmp_path / "o", "--batch is for Core ML files, and --to names none")
-    refused(
-        convert(model, tmp_path / "o", "--batch", "0", to="coreml-fp16"),
-        tmp_path / "o",
-        "no list of batch sizes",
-    )
+@pytest.mark.parametrize(
+    ("sizes", "formats", "said"),
+    [
+        ("8", "onnx-fp32,tflite-fp32", "--batch is for Core ML files, and --to names none"),
+        ("1", "coreml-fp16", "--batch names 0 sizes beside 1"),
+        ("0", "coreml-fp16", "no list of batch sizes"),
+    ],
+)
+def test_batch_sizes_that_no_file_can_list(model, tmp_path, sizes, formats, said):
+    refused(convert(model, tmp_path / "o", "--batch", sizes, to=formats), tmp_path / "o", said)
 
 
 def test_a_missing_model(tmp_path):
