@@ -133,6 +133,21 @@ def test_two_inputs_an_open_batch_and_constants_as_results(build, mb):
         run(path, x=x, y=y[:, :3])
 
 
+def test_an_open_batch_may_be_spread_over_an_axis_and_gathered_again(build, mb):
+    """As attention does it: tokens of all images become rows of one matrix."""
+    import coremltools as ct
+
+    def network(x):
+        rows = mb.linear(x=mb.reshape(x=x, shape=(-1, 4)), weight=np.eye(4, dtype=np.float32) * 2)
+        return mb.reduce_sum(x=mb.reshape(x=rows, shape=(-1, 3, 4)), axes=(1,))
+
+    taken = ct.TensorType(name="x", shape=ct.EnumeratedShapes([(1, 3, 4), (8, 3, 4)], default=(1, 3, 4)))
+    path = build(network, (mb_symbol(), 3, 4), inputs=[taken])
+    x = RNG.random((5, 3, 4), np.float32)
+    assert open_package(path).executor.batches
+    assert np.allclose(run(path, x=x), 2 * x.sum(1))
+
+
 def mb_symbol():
     from coremltools.converters.mil.mil import get_new_symbol
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -17,16 +18,23 @@ Observe = Callable[[str, Array], None]
 class Executor:
     """Evaluates a program in float32, or with every float16 result rounded to float16 once its sums are done.
 
-    Rows of a batch run together where the program keeps them apart, a few at a time so that memory stays small;
-    otherwise one by one. ``precision`` says in words which arithmetic it is.
+    A program whose inputs have any number of rows gets all of them at once. Another gets them together where it keeps
+    them apart, a few at a time so that memory stays small; otherwise one by one. ``precision`` says in words which
+    arithmetic it is.
     """
 
     def __init__(self, program: Program) -> None:
-        batched = for_batches(program)
-        self.batches = batched is not None
+        takes_any = all(
+            argument.type and argument.type.shape[:1] == (None,) for argument in program.arguments
+        )
+        opened = None if takes_any else for_batches(program)
+        self.batches = takes_any or opened is not None
         self.precision = "float16 rounding" if program.rounds else "float32"
-        self._program = batched or program
-        self._rows = rows_a_pass(batched) if batched else 1
+        self._program = opened or program
+        self._kept_apart = opened is not None
+        self._rows = sys.maxsize if takes_any else 1
+        if opened:
+            self._rows = rows_a_pass(opened)
         self._last_uses = _last_uses(self._program)
 
     def run(self, feed: Mapping[str, Array], *, observe: Observe | None = None) -> dict[str, Array]:
@@ -54,7 +62,7 @@ class Executor:
             tell(name, value)
         for step, unused in zip(self._program.steps, self._last_uses, strict=True):
             for output, value in zip(step.operation.outputs, step.compute(results), strict=True):
-                if self.batches and value.shape[:1] != (rows,):
+                if self._kept_apart and value.shape[:1] != (rows,):
                     raise InputError(
                         f"{step.operation.place} gives {value.shape} for {rows} images",
                         hint="report this network",
