@@ -15,6 +15,7 @@ from edgefer.cli.options import data_options, model_options
 if TYPE_CHECKING:
     from edgefer.compressing import Compressed, CompressRecord, StageRecord, Standing
     from edgefer.compression.planning import Planned
+    from edgefer.formats.base import Format
     from edgefer.racing import Race
 
 # Below this a difference in speed is within what two runs of one file differ by on a busy machine.
@@ -74,26 +75,40 @@ def command(
     in one run. The last one is written to --out with a record of everything.
     """
     from edgefer.compressing import Job, compress
-    from edgefer.pipeline import choose_formats
     from edgefer.training.run import Hooks
 
     with _naming(recipe):
         plan = _plan(stages, recipe, settings)
-    forms = choose_formats(format_)
-    if len(forms) != 1:
-        raise click.UsageError("--format takes one format")
+    form = _timed_format(format_)
     backbone, dataset = open_model(model, Said(**said))
     if dataset is None:
         raise click.UsageError("compression is judged on data: give --data (and --labels)")
     folder = out or Path("compressed") / backbone.name
     try:
         with _naming(recipe), console.progress("compress") as advance:
-            job = Job(dataset, forms[0], folder, seed, Hooks(step=advance, note=console.note))
+            job = Job(dataset, form, folder, seed, Hooks(step=advance, note=console.note))
             compressed = compress(backbone, plan, job)
     except KeyboardInterrupt:
         console.note(f"finished stages and epochs are kept in {folder}; the same command goes on with them")
         raise
     _show(compressed, as_json)
+
+
+def _timed_format(name: str) -> Format:
+    """The format in which backbones are timed; one that this machine's processor runs."""
+    from edgefer.bench.target import load_target
+    from edgefer.pipeline import choose_formats
+    from edgefer.racing import TARGET
+
+    forms = choose_formats(name)
+    if len(forms) != 1:
+        raise click.UsageError("--format takes one format")
+    (form,), target = forms, load_target(TARGET)
+    if not target.takes(form.id):
+        raise click.UsageError(
+            f"--format {form.id}: stages are timed on this machine's processor, which runs {', '.join(target.formats)}"
+        )
+    return form
 
 
 def _naming(recipe: str | None) -> Any:

@@ -173,6 +173,7 @@ learning_rate = 1e-3
             ),
             "stage channels cannot come after qat",
         ),
+        (("--stage=equalize", "--format=coreml-fp16"), "coreml-fp16: stages are timed on this machine's processor"),
         ((), "give --stage, or --recipe"),
     ],
 )  # fmt: skip
