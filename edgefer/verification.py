@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.agreement import Tolerance, compare, lacks_proof
-from edgefer.artifact import Artifact, open_artifact
-from edgefer.errors import TargetUnavailableError, VerificationError
+from edgefer.artifact import Artifact, open_artifact, open_damaged
+from edgefer.errors import EdgeferError, TargetUnavailableError, VerificationError
 from edgefer.registry import discover
 from edgefer.runtimes.base import Runtime, predict
 from edgefer.spec import Frozen
@@ -39,7 +39,8 @@ def verify(path: Path, *, threads: int = 1) -> Verification:
     try:
         artifact = open_artifact(path)
     except VerificationError as error:
-        return Verification(artifact=str(path), format="", status="failed", reason=str(error))
+        reason = f"{error}{_closer_look(path)}"
+        return Verification(artifact=str(path), format="", status="failed", reason=reason)
     return verify_artifact(artifact, threads=threads)
 
 
@@ -64,14 +65,37 @@ def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
     return _judge(artifact, replayed, session.executed_on)
 
 
+def _closer_look(path: Path) -> str:
+    """What else shows of a file that has not its hash, if a stand-in of our own can read it; on others it may crash."""
+    artifact = open_damaged(path)
+    ours = next((each for each in _runtimes(artifact) if each.stands_in), None)
+    if ours is None:
+        return ""
+    try:
+        session = ours.open(artifact, 1)
+        found = compare(artifact.format, artifact.golden.outputs, predict(session, artifact.golden.inputs))
+    except (EdgeferError, ValueError) as error:
+        return f". Looked at closely: {str(error).removeprefix(f'{path}: ')}"
+    seen = found.broken or "within its tolerance all the same"
+    return (
+        f". Looked at closely, on the golden images: {seen} "
+        f"(largest difference {found.max_abs:.2g}, mean {found.row_mean:.2g}, top-1 {found.top1:.0%})"
+    )
+
+
+def _runtimes(artifact: Artifact) -> list[Runtime]:
+    """What can run the container, its own runtimes before those that stand in."""
+    runtimes: dict[str, Runtime] = discover("edgefer.runtimes", "RUNTIMES")
+    fitting = [each for each in runtimes.values() if each.container == artifact.container]
+    return sorted(fitting, key=lambda each: each.stands_in)
+
+
 def runtime_for(artifact: Artifact) -> Runtime:
     """What runs the container here: its own runtime, or else one that stands in for it.
 
     Of several, the first declared: the plain one on the CPU. Where none can run, the one whose lack is reported.
     """
-    runtimes: dict[str, Runtime] = discover("edgefer.runtimes", "RUNTIMES")
-    fitting = [each for each in runtimes.values() if each.container == artifact.container]
-    fitting.sort(key=lambda each: each.stands_in)
+    fitting = _runtimes(artifact)
     return next((each for each in fitting if not each.missing()), fitting[0])
 
 

@@ -105,12 +105,12 @@ def flip_exponent(package):
 
 
 def swap_classes(package):
-    """Two class names of equal length change places."""
+    """Two class names of equal length change places in the program, which stands before what edgefer attached."""
     model = package / MLMODEL
-    data = model.read_bytes()
-    model.write_bytes(
-        data.replace(b"sadness", b"-------").replace(b"disgust", b"sadness").replace(b"-------", b"disgust")
-    )
+    data = bytearray(model.read_bytes())
+    for place, name in [(data.index(b"sadness"), b"disgust"), (data.index(b"disgust"), b"sadness")]:
+        data[place : place + len(name)] = name
+    model.write_bytes(data)
 
 
 def cut_weights(package):
@@ -144,14 +144,25 @@ def with_a_new_contract(path):
     return change
 
 
-@pytest.mark.parametrize("damage", [flip_exponent, cut_weights])
-def test_damage_shows_in_the_hash(copy, damage):
+@pytest.mark.parametrize(
+    ("damage", "seen"),
+    [
+        (
+            flip_exponent,
+            "on the golden images: outputs differ from the backbone's by more than the tolerance",
+        ),
+        (cut_weights, "weight.bin: the weight file is cut off or damaged: it ends at byte"),
+        (swap_classes, "names the classes neutral, happiness, surprise, disgust, anger, sadness"),
+    ],
+)
+def test_damage_shows_in_the_hash_and_is_looked_at_closely(copy, damage, seen):
     damage(copy)
     ran = edgefer("verify", copy, "--json")
     assert ran.code == 3
     assert ran.json[0]["status"] == "failed"
     assert "the model does not have the hash its contract states" in ran.json[0]["reason"]
     assert "the file was damaged or changed" in ran.json[0]["reason"]
+    assert seen in ran.json[0]["reason"]
 
 
 def test_a_program_that_is_cut_off_is_bad_input(copy):
