@@ -154,6 +154,7 @@ def with_a_new_contract(path):
         (cut_weights, "weight.bin: the weight file is cut off or damaged: it ends at byte"),
         (swap_classes, "names the classes neutral, happiness, surprise, disgust, anger, sadness"),
     ],
+    ids=["weight", "weight file", "class order"],
 )
 def test_damage_shows_in_the_hash_and_is_looked_at_closely(copy, damage, seen):
     damage(copy)
