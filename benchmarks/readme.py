@@ -150,6 +150,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "explained": explained,
     "channels": pruned.channels,
     "distillation": taught.distillation,
+    "learning-rates": taught.learning_rates,
     **{f"card-{name}": partial(tables.model_card, name) for name in models()},
 }
 CARDS = tuple(folder / CARD for folder in models().values())

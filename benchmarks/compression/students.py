@@ -4,9 +4,10 @@
     python benchmarks/compression/students.py ship student-micro runs/student-micro
 
 The int8 files are those of ``--calibration-method best``. The artifacts carry drawn golden faces. RunRecords go to
-``benchmarks/records/students/NAME``. The float network that speed is held against learned from drawn faces only: it is
-timed, never scored. ``ship`` puts the measured int8 files and the Keras file into ``edgefer/zoo/NAME``; the model card
-there is written by hand, its figures by ``make docs``.
+``benchmarks/records/students/NAME``, those of one thread (``FILE.one-thread.json``) beside those of as many as the
+target says: small layers gain little from a second thread, the float network gains. That network learned from drawn
+faces only: it is timed, never scored. ``ship`` puts the measured int8 files and the Keras file into
+``edgefer/zoo/NAME``; the model card there is written by hand, its figures by ``make docs``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 
 from benchmarks.costs import RECORDS, ROOT, edgefer, run
 from edgefer.artifact import Artifact, open_artifact
-from edgefer.bench.record import RunRecord, save_record
+from edgefer.bench.record import Accuracy, RunRecord, save_record
 from edgefer.bench.runner import Job
 from edgefer.bench.runner import run as measure
 from edgefer.bench.scoring import reader
@@ -32,6 +33,8 @@ FORMATS = "tflite-int8,onnx-int8,tflite-fp32"
 MAKING = ("--golden", "synthetic", "--calibration-method", "best")
 SHIPPED = (".tflite", ".onnx")
 BATCHES = (1, 64)
+# 0: as many as the target says.
+THREADS = {0: "cpu", 1: "one-thread"}
 
 
 @click.group()
@@ -51,9 +54,12 @@ def measure_command(name: str, folder: Path, data: str, out: Path) -> None:
     rival = _rival(work)
     records = RECORDS / "students" / name
     shutil.rmtree(records, ignore_errors=True)
-    for record in _measured([*students, rival], students, data):
-        short = record.artifact.name if record.artifact.name != name else record.artifact.format
-        save_record(record, records / f"{short}.cpu.json")
+    answered = _answered(students, data)
+    for threads, kind in THREADS.items():
+        for record in _timed([*students, rival], threads):
+            short = record.artifact.name if record.artifact.name != name else record.artifact.format
+            accuracy = answered.get(record.artifact.sha256)
+            save_record(msgspec.structs.replace(record, accuracy=accuracy), records / f"{short}.{kind}.json")
     shutil.copy(folder / "train.json", records / "train.json")
     click.echo(f"{records}; now run make docs")
 
@@ -93,14 +99,17 @@ def _rival(work: Path) -> Artifact:
     return artifact
 
 
-def _measured(together: Sequence[Artifact], scored: Sequence[Artifact], data: str) -> list[RunRecord]:
-    """Latency of all in one interleaved run; accuracy of those that were trained for it."""
+def _answered(students: Sequence[Artifact], data: str) -> dict[str, Accuracy | None]:
+    """Scores of each, by the hash of its payload."""
     target = load_target("cpu")
-    plan = target.measure.plan()
-    timed = measure(together, Job(target=target, plan=plan, batches=BATCHES))
-    answered = measure(scored, Job(target=target, plan=plan, data=reader(data, None)))
-    accuracies = {each.artifact.sha256: each.accuracy for each in answered}
-    return [msgspec.structs.replace(each, accuracy=accuracies.get(each.artifact.sha256)) for each in timed]
+    job = Job(target=target, plan=target.measure.plan(), data=reader(data, None))
+    return {each.artifact.sha256: each.accuracy for each in measure(students, job)}
+
+
+def _timed(together: Sequence[Artifact], threads: int) -> list[RunRecord]:
+    """Latency of all in one interleaved run."""
+    target = load_target("cpu")
+    return measure(together, Job(target=target, plan=target.measure.plan(), batches=BATCHES, threads=threads))
 
 
 if __name__ == "__main__":

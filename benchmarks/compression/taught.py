@@ -1,4 +1,4 @@
-"""The table of one student taught in several ways, from committed train records only."""
+"""Tables of one student trained in several ways, from committed train records only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.compression.distillation import ARMS, FOLDER, SEEDS
+from benchmarks.costs import RECORDS
 from benchmarks.results import NOT_YET, markdown_table
 from edgefer.report import words
 from edgefer.training.record import TrainRecord
 
 Values = npt.NDArray[np.float64]
+
+RATES = RECORDS / "compression" / "nano-search"
 
 
 def distillation(folder: Path = FOLDER) -> str:
@@ -30,6 +33,27 @@ def distillation(folder: Path = FOLDER) -> str:
         f"{words.listing([f'`{Path(file).stem}`' for file in one.teachers])}."
     )
     return f"{head}\n\n{markdown_table(columns, rows)}"
+
+
+def learning_rates(folder: Path = RATES) -> str:
+    """What each learning rate that was tried with the smallest student came to."""
+    found = [
+        msgspec.json.decode(file.read_bytes(), type=TrainRecord) for file in sorted(folder.glob("*.json"))
+    ]
+    if not found:
+        return NOT_YET
+    columns = ("learning rate", "batch", "dropout", "epochs", "validation weighted F1")
+    rows = [
+        (
+            f"{record.request.recipe.training.learning_rate:g}",
+            str(record.request.recipe.training.batch_size),
+            f"{record.request.recipe.backbone.options['dropout']:g}",
+            str(record.epochs),
+            words.f1(record.validation.weighted_f1),
+        )
+        for record in sorted(found, key=lambda record: record.validation.weighted_f1)
+    ]
+    return markdown_table(columns, rows)
 
 
 def _records(folder: Path, arm: str) -> list[TrainRecord]:
