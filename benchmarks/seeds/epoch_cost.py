@@ -66,17 +66,20 @@ def main(recipes: tuple[str, ...], worker: bool) -> None:
     if worker:
         click.echo(msgspec.json.encode(_measure(_plain(recipes[0]))))
         return
-    started, costs = now(), []
+    record = EpochCostRecord(
+        schema=1,
+        started=now().isoformat(timespec="seconds"),
+        environment=environment(default_threads()),
+        costs=(),
+    )
     for name in recipes or _distinct():
         ran = run([sys.executable, __file__, "--worker", name])
         cost = msgspec.json.decode(ran.output.splitlines()[-1], type=EpochCost)
-        costs.append(msgspec.structs.replace(cost, peak_bytes=ran.peak_bytes))
-        click.echo(f"{name}: {costs[-1].epoch_seconds:,.0f} s an epoch, {ran.peak_bytes / 1e9:.1f} GB")
-    stamp = started.isoformat(timespec="seconds")
-    record = EpochCostRecord(
-        schema=1, started=stamp, environment=environment(default_threads()), costs=tuple(costs)
-    )
-    write_json(RECORDS / "epoch-cost.json", record)
+        cost = msgspec.structs.replace(cost, peak_bytes=ran.peak_bytes)
+        click.echo(f"{name}: {cost.epoch_seconds:,.0f} s an epoch, {ran.peak_bytes / 1e9:.1f} GB")
+        # After each: the large networks take minutes, and a stopped run keeps the others.
+        record = msgspec.structs.replace(record, costs=(*record.costs, cost))
+        write_json(RECORDS / "epoch-cost.json", record)
 
 
 def _plain(name: str) -> Recipe:
