@@ -54,8 +54,8 @@ def open_session(units: str, artifact: Loadable, threads: int) -> Session:
     return kind(model, artifact.manifest, executed_on)
 
 
-class ClassifierSession:
-    """A loaded classifier. It takes one image a call, so a batch is Core ML's batch predict over N images."""
+class _Loaded:
+    """A package that Core ML has loaded, and what its contract says of it."""
 
     def __init__(self, model: Any, manifest: ManifestLike, executed_on: str) -> None:
         self.executed_on = executed_on
@@ -63,6 +63,10 @@ class ClassifierSession:
         self._spec = manifest.input
         self._io = manifest.io
         self._names = manifest.labels.names
+
+
+class ClassifierSession(_Loaded):
+    """A loaded classifier. It takes one image a call, so a batch is Core ML's batch predict over N images."""
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to one input dictionary an image."""
@@ -83,14 +87,8 @@ class ClassifierSession:
         return np.asarray(rows, np.float32)
 
 
-class ArraySession:
+class ArraySession(_Loaded):
     """A loaded model of arrays, for the batch sizes that it lists. A batch of these is one call, any other several."""
-
-    def __init__(self, model: Any, manifest: ManifestLike, executed_on: str) -> None:
-        self.executed_on = executed_on
-        self._model = model
-        self._spec = manifest.input
-        self._io = manifest.io
 
     def prepare(self, pixels: Pixels) -> Any:
         """Pixels to one input dictionary a call."""
