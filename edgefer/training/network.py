@@ -13,6 +13,7 @@ from edgefer.errors import InputError, SettingError, WeightsUnavailableError
 from edgefer.recipe import Recipe, TrainingPart
 from edgefer.registry import discover, lookup
 from edgefer.training.distilling import learner_of, loss_class, loss_of
+from edgefer.training.normalization import fused_class, with_fused_norms
 from edgefer.training.precision import computing_in
 
 
@@ -32,7 +33,8 @@ def build_network(recipe: Recipe, classes: int, features: int = 0) -> tuple[Any,
 
     keras.utils.set_random_seed(recipe.seed)
     with computing_in(recipe.training.precision):
-        model, used, missing = _build(recipe, classes)
+        built, used, missing = _build(recipe, classes)
+        model = with_fused_norms(built)
         _check_frozen(model, recipe.backbone.frozen)
         if used:
             _freeze(model, recipe.backbone.frozen)
@@ -52,7 +54,8 @@ def load_network(path: Path, training: TrainingPart) -> Any:
     import keras
 
     with computing_in(training.precision):
-        return keras.saving.load_model(path, custom_objects={"DistillationLoss": loss_class()})
+        ours = {one.__name__: one for one in (loss_class(), fused_class())}
+        return keras.saving.load_model(path, custom_objects=ours)
 
 
 def _build(recipe: Recipe, classes: int) -> tuple[Any, str | None, str]:

@@ -21,8 +21,10 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def in_float32(model: Any) -> Any:
-    """The same network, uncompiled and with fresh weights, whose layers all compute in float32."""
-    return type(model).from_config(_with_float32(model.get_config()))
+    """The same network and weights, uncompiled, whose layers all compute in float32."""
+    twin = type(model).from_config(_with_float32(model.get_config()))
+    twin.set_weights(model.get_weights())
+    return twin
 
 
 def _with_float32(config: Any) -> Any:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgefer.training.normalization import with_fused_norms, with_plain_norms
+
+
+def network(norm: dict[str, Any], shape: tuple[int, ...] = (8, 8, 3)) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input(shape)
+    hidden = keras.layers.Dense(4)(inputs)
+    hidden = keras.layers.BatchNormalization(**norm, name="norm")(hidden)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(hidden)))
+
+
+def trained(model: Any, steps: int = 5) -> Any:
+    rng = np.random.default_rng(3)
+    model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+    model.optimizer.learning_rate = 0.1
+    for _ in range(steps):
+        inputs = rng.normal(2.0, 3.0, (6, *model.input_shape[1:])).astype(np.float32)
+        model.train_on_batch(inputs, np.eye(3, dtype=np.float32)[rng.integers(0, 3, 6)])
+    return model
+
+
+def norm_class(model: Any) -> str:
+    return type(model.get_layer("norm")).__name__
+
+
+@pytest.mark.parametrize("size", [8, 1], ids=["maps", "a single pixel"])
+def test_a_fused_network_trains_as_kerass_own_does(size: int):
+    shape = (size, size, 3)
+    plain = network({"momentum": 0.8}, shape)
+    fused = with_fused_norms(plain)
+    assert norm_class(fused) == "FusedBatchNormalization"
+    for one, two in zip(trained(plain).weights, trained(fused).weights, strict=True):
+        # The same arithmetic in float32, summed in another order; the running statistics are near 10.
+        np.testing.assert_allclose(two.numpy(), one.numpy(), rtol=2e-4, atol=2e-5, err_msg=one.path)
+
+
+def test_the_kept_network_has_kerass_own_layers_and_the_trained_weights():
+    import keras
+
+    fused = trained(with_fused_norms(network({})))
+    kept = with_plain_norms(fused)
+    assert type(kept.get_layer("norm")) is keras.layers.BatchNormalization
+    inputs = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype(np.float32)
+    np.testing.assert_array_equal(kept.predict(inputs, verbose=0), fused.predict(inputs, verbose=0))
+
+
+def test_frozen_statistics_stay_and_are_what_is_applied():
+    fused = with_fused_norms(network({}))
+    fused.get_layer("norm").trainable = False
+    before = fused.get_layer("norm").get_weights()
+    np.testing.assert_array_equal(trained(fused).get_layer("norm").get_weights(), before)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: network({"epsilon": 1e-6}),
+        lambda: network({"scale": False}),
+        lambda: network({"center": False}),
+        lambda: network({"axis": 1}),
+        lambda: network({"renorm": True}),
+        lambda: network({}, (3,)),
+    ],
+    ids=["epsilon below the operation's least", "no scale", "no offset", "rows", "renorm", "a vector"],
+)
+def test_what_the_operation_computes_otherwise_keeps_kerass_layer(build: Callable[[], Any]):
+    model = build()
+    assert norm_class(with_fused_norms(model)) == "BatchNormalization"
