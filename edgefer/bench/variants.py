@@ -5,32 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from edgefer.bench.comparing import paired
 from edgefer.bench.record import BatchTiming
 
 ALL, WITH_ENGINE, CPU = "", "cpu+ne", "cpu"
-CLEARLY = 0.05
-"""The share by which one median must be below another to be called faster."""
 
 
 def faster_on_cpu(timings: Mapping[str, Sequence[BatchTiming]]) -> Iterator[str]:
     """One sentence a batch size at which Core ML's CPU alone beats all that may use the Neural Engine.
 
-    ``timings`` are by the variant's name, as ``targets/coreml.toml`` has them. Handing a tiny network over to the
-    Neural Engine can take longer than running it.
+    ``timings`` are by the variant's name, as ``targets/coreml.toml`` has them; what is faster, ``edgefer compare``'s
+    rule says. Handing a tiny network over to the Neural Engine can take longer than running it.
     """
     for alone in timings.get(CPU, ()):
         others = [
-            timing.latency_ns()
+            timing
             for name in (ALL, WITH_ENGINE)
             for timing in timings.get(name, ())
             if timing.batch == alone.batch
         ]
-        if others and alone.latency_ns() < (1 - CLEARLY) * min(others):
-            mine, best = alone.latency_ns() / 1e6, min(others) / 1e6
+        if others and all(_faster(alone, timing) for timing in others):
+            mine, best = alone.latency_ns() / 1e6, min(timing.latency_ns() for timing in others) / 1e6
             yield (
                 f"batch {alone.batch}: the CPU alone is faster than with the Neural Engine, "
                 f"{mine:.3f} against {best:.3f} ms"
             )
+
+
+def _faster(one: BatchTiming, other: BatchTiming) -> bool:
+    high = paired(other, one).high
+    return high is not None and high < 1
 
 
 def fallen_to_cpu(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
