@@ -6,6 +6,7 @@ in which a small network trains; TensorFlow's own operation, with its gradient, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -26,11 +27,11 @@ def with_plain_norms(model: Any) -> Any:
     """What ``with_fused_norms`` was given, with the weights of ``model``; a new network in any case."""
     import keras
 
-    plain = keras.layers.BatchNormalization
-    return _twin(model, lambda layer: plain if isinstance(layer, plain) else type(layer))
+    plain, fused = keras.layers.BatchNormalization, fused_class()
+    return _twin(model, lambda layer: plain if isinstance(layer, fused) else type(layer))
 
 
-def _twin(model: Any, class_of: Any) -> Any:
+def _twin(model: Any, class_of: Callable[[Any], Any]) -> Any:
     import keras
 
     def copied(layer: Any) -> Any:
