@@ -12,8 +12,7 @@ from edgefer.datasets.scoring import scores
 from edgefer.metrics import Score
 from edgefer.spec import Step
 from edgefer.training.folder import State
-from edgefer.training.normalization import with_plain_norms
-from edgefer.training.precision import in_float32
+from edgefer.training.keeping import kept
 from edgefer.training.record import (
     SCHEMA,
     AugmentedScore,
@@ -57,7 +56,7 @@ def finish(run: Run, request: Request, state: State) -> Trained:
 def _best(run: Run, state: State) -> Backbone:
     """The network with the best epoch's weights, without optimizer, of Keras's own layers in full precision."""
     run.backbone.model.load_weights(run.folder.path / state.best)
-    model = in_float32(with_plain_norms(run.backbone.model))
+    model = kept(run.backbone.model)
     # A frozen prefix is this run's affair; who trains the kept network further decides anew.
     for layer in model.layers:
         layer.trainable = True

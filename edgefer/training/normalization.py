@@ -6,9 +6,11 @@ in which a small network trains; TensorFlow's own operation, with its gradient, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
+
+FUSED = "FusedBatchNormalization"
+"""Name of ``fused_class()``, as files of Keras have it."""
 
 # TensorFlow's operation silently takes a smaller one for this.
 _LEAST_EPSILON = 1.001e-5
@@ -20,22 +22,10 @@ def with_fused_norms(model: Any) -> Any:
 
     if keras.backend.backend() != "tensorflow":
         return model
-    return _twin(model, lambda layer: fused_class() if _can_be_fused(layer) else type(layer))
-
-
-def with_plain_norms(model: Any) -> Any:
-    """What ``with_fused_norms`` was given, with the weights of ``model``; a new network in any case."""
-    import keras
-
-    plain, fused = keras.layers.BatchNormalization, fused_class()
-    return _twin(model, lambda layer: plain if isinstance(layer, fused) else type(layer))
-
-
-def _twin(model: Any, class_of: Callable[[Any], Any]) -> Any:
-    import keras
 
     def copied(layer: Any) -> Any:
-        return class_of(layer).from_config(layer.get_config())
+        kind = fused_class() if _can_be_fused(layer) else type(layer)
+        return kind.from_config(layer.get_config())
 
     twin = keras.models.clone_model(model, clone_function=copied, recursive=True)
     twin.set_weights(model.get_weights())
@@ -59,7 +49,7 @@ def _can_be_fused(layer: Any) -> bool:
 
 
 @cache
-def fused_class() -> type:
+def fused_class() -> Any:
     """The class of the layer; made on demand, for Keras takes seconds to import."""
     import keras
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgefer.training.normalization import with_fused_norms, with_plain_norms
+from edgefer.training.keeping import kept
+from edgefer.training.normalization import with_fused_norms
 
 
 def network(norm: dict[str, Any], shape: tuple[int, ...] = (8, 8, 3)) -> Any:
@@ -48,10 +49,10 @@ def test_the_kept_network_has_kerass_own_layers_and_the_trained_weights():
     import keras
 
     fused = trained(with_fused_norms(network({})))
-    kept = with_plain_norms(fused)
-    assert type(kept.get_layer("norm")) is keras.layers.BatchNormalization
+    plain = kept(fused)
+    assert type(plain.get_layer("norm")) is keras.layers.BatchNormalization
     inputs = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype(np.float32)
-    np.testing.assert_array_equal(kept.predict(inputs, verbose=0), fused.predict(inputs, verbose=0))
+    np.testing.assert_array_equal(plain.predict(inputs, verbose=0), fused.predict(inputs, verbose=0))
 
 
 def test_frozen_statistics_stay_and_are_what_is_applied():

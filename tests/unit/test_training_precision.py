@@ -6,9 +6,8 @@ from training_samples import TINY_FAMILY, tiny_recipe, tiny_subset
 
 from edgefer.errors import InputError
 from edgefer.training.batches import batches
+from edgefer.training.keeping import kept
 from edgefer.training.network import build_network
-from edgefer.training.normalization import with_plain_norms
-from edgefer.training.precision import in_float32
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +34,10 @@ def test_layers_compute_in_half_precision_and_keep_float32_weights(precision: st
 def test_the_kept_network_computes_in_float32_and_answers_alike():
     recipe = tiny_recipe("training.precision=mixed-float16")
     model, _ = build_network(recipe, 9)
-    kept = in_float32(with_plain_norms(model))
-    assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
+    network = kept(model)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
     [inputs, *_] = next(batches(tiny_subset(16, 0), recipe, 1))
-    one, two = model.predict_on_batch(inputs), kept.predict_on_batch(inputs)
+    one, two = model.predict_on_batch(inputs), network.predict_on_batch(inputs)
     assert one.dtype == two.dtype == np.float32
     # float16 has 11 bits, and a handful of layers round.
     assert 0 < np.abs(one - two).max() < 5e-3
