@@ -14,6 +14,7 @@ from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
 from edgefer.formats.calibration import ranges
 from edgefer.formats.keeping import kept
+from edgefer.formats.onnx_compact import compact
 from edgefer.quieting import quiet_native
 
 OPSET = 17  # the newest that every runtime release of the last years reads and tf2onnx writes
@@ -36,6 +37,7 @@ def _fp16(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) 
 
 def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
     """Static quantization: Q/DQ pairs, int8 weights per output channel, uint8 activations."""
+    import onnx
     from onnxruntime import quantization as q
 
     if calibration is None:
@@ -58,6 +60,9 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
             nodes_to_exclude=_nodes_kept_float(prepared, calibration),
             calibration_cache_path=cache,
         )
+        model = onnx.load(payload)
+        compact(model)
+        onnx.save(model, payload)
     return Converted(payload, _io(export))
 
 
