@@ -240,10 +240,11 @@ def test_the_recipes_of_s4_keep_fer2013s_own_test_images_out():
 
 def test_the_transformer_is_tiny_and_its_file_holds_no_code(tmp_path: Path):
     from edgefer.backbones.loading import open_network
+    from edgefer.training.keeping import kept
 
     model, _ = build_network(load_recipe("s0-tiny-vit"), 9)
     assert trainable(model) < 1_000_000
-    model.save(tmp_path / "vit.keras")
+    kept(model).save(tmp_path / "vit.keras")
     again, _ = open_network(tmp_path / "vit.keras")
     pixels = images(2, 48, 48, 1)
     assert np.allclose(np.asarray(model(pixels)), np.asarray(again(pixels)), atol=1e-6)
