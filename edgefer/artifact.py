@@ -17,6 +17,7 @@ So the converter's bytes (the *payload*) stay as they were, and their hash is pa
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import msgspec
 import numpy as np
 
 from edgefer.contract import (
+    CHECKSUM_FILE,
     GOLDEN_FILE,
     LABELS_FILE,
     MANIFEST_FILE,
@@ -159,7 +161,7 @@ def _assembled(parts: Parts) -> Artifact:
     path = parts.path
     try:
         manifest = msgspec.json.decode(parts.manifest, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
     return Artifact(path, parts.container, sha256_of(path), size_of(path), manifest, parts.golden)
 
@@ -167,8 +169,10 @@ def _assembled(parts: Parts) -> Artifact:
 def write_artifact(out: Path, payload: Path, manifest: Manifest, golden: Golden) -> Artifact:
     """Write ``payload`` (a converter's file or package) with its contract to ``out``, atomically."""
     container = SUFFIXES[out.suffix]
+    contract = msgspec.json.encode(manifest, order="deterministic")
     files = {
-        MANIFEST_FILE: msgspec.json.encode(manifest, order="deterministic"),
+        MANIFEST_FILE: contract,
+        CHECKSUM_FILE: hashlib.sha256(contract).hexdigest().encode(),
         LABELS_FILE: "\n".join(manifest.labels.names).encode() + b"\n",
         GOLDEN_FILE: _encode_golden(golden),
     }

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.embedding import detach
+from edgefer.embedding import DAMAGE, detach
 from edgefer.errors import InputError, VerificationError
 from edgefer.pixels import PixelSpec, channels_of, offset_of, scale_of
 
 MANIFEST_FILE = "edgefer.json"
 LABELS_FILE = "labels.txt"
 GOLDEN_FILE = "golden.npz"
+CHECKSUM_FILE = "edgefer.json.sha256.txt"
+"""SHA-256 of ``MANIFEST_FILE`` in hex. Files made before it was written have none."""
 
 Container = Literal["tflite", "onnx", "coreml"]
 SUFFIXES: dict[str, Container] = {".tflite": "tflite", ".onnx": "onnx", ".mlpackage": "coreml"}
@@ -122,6 +125,7 @@ class Parts:
     manifest: bytes
     golden: Golden
     labels: tuple[str, ...]
+    manifest_sha256: str = ""
 
     def check(self, payload: str, inputs: str, outputs: str, labels: Sequence[str]) -> None:
         """Hold what is there against what the contract states.
@@ -129,6 +133,11 @@ class Parts:
         Raises:
             VerificationError: a hash or the labels differ.
         """
+        if self.manifest_sha256 not in ("", hashlib.sha256(self.manifest).hexdigest()):
+            raise VerificationError(
+                f"{self.path}: the contract does not have the hash that stands beside it",
+                hint="the file was damaged or changed; copy or convert it again",
+            )
         found = (golden_sha256(self.golden.inputs), golden_sha256(self.golden.outputs))
         if found != (inputs, outputs):
             raise VerificationError(
@@ -167,10 +176,13 @@ def read_parts(path: Path) -> Parts:
     try:
         with np.load(io.BytesIO(attached.files[GOLDEN_FILE]), allow_pickle=False) as arrays:
             golden = Golden(from_differences(arrays["input_differences"]), arrays["outputs"])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        labels = tuple(attached.files.get(LABELS_FILE, b"").decode().split("\n")[:-1])
+        checksum = attached.files.get(CHECKSUM_FILE, b"").decode()
+    except DAMAGE as error:
         raise unreadable(path, error) from error
-    labels = tuple(attached.files.get(LABELS_FILE, b"").decode().split("\n")[:-1])
-    return Parts(path, container, attached.payload_sha256, attached.files[MANIFEST_FILE], golden, labels)
+    return Parts(
+        path, container, attached.payload_sha256, attached.files[MANIFEST_FILE], golden, labels, checksum
+    )
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

@@ -11,6 +11,7 @@ import base64
 import io
 import shutil
 import zipfile
+import zlib
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,19 @@ _PREFIX = "edgefer."
 # ModelDescription.metadata, Metadata.userDefined. Map entries are {1: key, 2: value}.
 _ONNX_PATH = (14,)
 _COREML_PATH = (2, 100, 100)
+
+
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What reading a damaged ZIP archive or ``.npz`` in memory may raise: flags ask for ciphers and methods, offsets lie."""
 
 
 class Attached(NamedTuple):
@@ -104,7 +118,7 @@ def _detach_archive(path: Path) -> Attached:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = {info.filename: archive.read(info) for info in archive.infolist()}
             end = min(info.header_offset for info in archive.infolist())
-    except (zipfile.BadZipFile, ValueError):
+    except DAMAGE:
         return Attached(sha256(data).hexdigest(), {})
     return Attached(sha256(data[:end]).hexdigest(), files)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +25,54 @@ def read_pixels(source: Path | Image, *, height: int, width: int, channels: int)
     Returns uint8 of shape (height, width, channels); gray uses Pillow's ITU-R 601 luma.
 
     Raises:
-        InputError: the file is missing, truncated or no image.
+        InputError: as ``open_picture`` does.
     """
     from PIL import Image as PillowImage
-    from PIL import UnidentifiedImageError
 
-    try:
-        image = PillowImage.open(source) if isinstance(source, Path) else source
-        image = image.convert("L" if channels == 1 else "RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise InputError(f"{source}: cannot be read as an image ({error})") from error
+    image = open_picture(source) if isinstance(source, Path) else source
+    image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
         image = image.resize((width, height), PillowImage.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels.reshape(height, width, channels)
+
+
+def open_picture(path: Path) -> Image:
+    """Decode an image file as 8 bits a channel, upright as its EXIF orientation says.
+
+    Of 16-bit gray the upper 8 bits are taken: Pillow's own conversion makes all but the darkest of it white.
+
+    Raises:
+        InputError: the file is missing, truncated, no image, or of pixels without a known range.
+    """
+    from PIL import Image as PillowImage
+    from PIL import ImageOps, UnidentifiedImageError
+
+    try:
+        with PillowImage.open(path) as stored:
+            image, sixteen = ImageOps.exif_transpose(stored), _is_sixteen_bit(stored)
+    except (
+        OSError,
+        UnidentifiedImageError,
+        SyntaxError,
+        ValueError,
+        struct.error,  # damaged EXIF
+        PillowImage.DecompressionBombError,
+    ) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+    if sixteen:
+        return PillowImage.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"{path}: has {'integers of 32 bits' if image.mode == 'I' else 'floats'} for pixels, whose range nobody states",
+            hint="store the image with 8 or 16 bits a pixel",
+        )
+    return image
+
+
+def _is_sixteen_bit(image: Image) -> bool:
+    """Whether the pixels are 16-bit gray, for which older Pillows take 32 bits; a PNG has no larger ones."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
 
 
 def match_channels(pixels: Pixels, spec: PixelSpec) -> Pixels:

@@ -21,8 +21,8 @@ from edgefer.errors import InputError
 from edgefer.files import atomic_directory
 from edgefer.spec import Frozen, LabelSet
 
-# Rises with the form of an entry, and whenever rows would be dealt or merged in another way.
-SCHEMA = 2
+# Rises with the form of an entry, and whenever images would be decoded, or rows dealt or merged, in another way.
+SCHEMA = 3
 _ENTRY = "entry.json"
 _ARRAYS = ("pixels", "labels", "soft", "leaked", "sources", "prints")
 

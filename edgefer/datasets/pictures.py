@@ -9,7 +9,7 @@ import numpy as np
 
 from edgefer.datasets.fingerprints import Fingerprints, fingerprint
 from edgefer.errors import InputError
-from edgefer.preprocessing import Pixels, read_pixels
+from edgefer.preprocessing import Pixels, open_picture, read_pixels
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 Box = tuple[int, int, int, int]
@@ -44,13 +44,7 @@ def decode(
 
 
 def _decode(file: Path, size: tuple[int, int], channels: int, box: Box | None) -> tuple[Pixels, int]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as stored:
-            image = stored.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: cannot be read as an image ({error})") from error
+    image = open_picture(file).convert("RGB")
     if box is not None:
         if not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
             raise InputError(f"{file}: the face box {box} is not within {image.width}x{image.height} pixels")

@@ -1,13 +1,17 @@
+from hashlib import sha256
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.strategies import data, integers, sampled_from
+from msgspec.structs import replace
 
-from edgefer.artifact import open_artifact
+from edgefer.artifact import open_artifact, write_artifact
 from edgefer.contract import GOLDEN_FILE, LABELS_FILE, MANIFEST_FILE, differences, from_differences
 from edgefer.embedding import attach, detach
-from edgefer.errors import InputError, VerificationError
+from edgefer.errors import EdgeferError, InputError, VerificationError
 from tests.unit.artifact_samples import CLASSES, make
 
 
@@ -56,6 +60,44 @@ def test_an_unknown_key_in_the_contract_is_refused(tiny, tmp_path):
     changed = msgspec.json.encode({**contract, "colour": "green"})
     with pytest.raises(InputError, match="contract cannot be read"):
         open_artifact(rewritten(tiny, tmp_path, **{MANIFEST_FILE: changed}))
+
+
+def test_a_changed_figure_in_the_contract_is_noticed(tiny, tmp_path):
+    contract = detach("onnx", tiny.path).files[MANIFEST_FILE]
+    changed = contract.replace(b'"name":"tiny"', b'"name":"tine"')
+    assert changed != contract
+    with pytest.raises(VerificationError, match="contract does not have the hash"):
+        open_artifact(rewritten(tiny, tmp_path, **{MANIFEST_FILE: changed}))
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory):
+    """The same contract behind each kind of file, with the file's bytes and where the contract begins."""
+    folder = tmp_path_factory.mktemp("containers")
+    made = make(folder)
+    payload = folder / "payload.tflite"
+    payload.write_bytes(b"\0\0\0\0TFL3" + bytes(24))
+    manifest = replace(made.manifest, payload_sha256=sha256(payload.read_bytes()).hexdigest())
+    files = [made.path, write_artifact(folder / "tiny.tflite", payload, manifest, made.golden).path]
+    begins = [(folder / f"payload{file.suffix}").stat().st_size for file in files]
+    return [(file, file.read_bytes(), begin) for file, begin in zip(files, begins, strict=True)]
+
+
+@given(data())
+def test_a_flipped_bit_is_an_error_or_changes_nothing(containers, draw):
+    file, content, begin = draw.draw(sampled_from(containers))
+    place, bit = draw.draw(integers(begin, len(content) - 1)), draw.draw(integers(0, 7))
+    damaged = bytearray(content)
+    damaged[place] ^= 1 << bit
+    other = file.with_stem("damaged")
+    other.write_bytes(damaged)
+    whole = open_artifact(file)
+    try:
+        found = open_artifact(other)
+    except EdgeferError:
+        return
+    assert found.manifest == whole.manifest
+    assert np.array_equal(found.golden.inputs, whole.golden.inputs)
 
 
 def test_golden_tensors_hold_no_pickles(tiny, tmp_path):

@@ -52,3 +52,30 @@ def test_an_image_is_brought_to_size_and_channels(tmp_path):
     path = tmp_path / "face.png"
     Image.fromarray(np.full((64, 32), 7, np.uint8)).save(path)
     assert np.array_equal(read_pixels(path, height=4, width=6, channels=3), np.full((4, 6, 3), 7))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_gray_is_its_upper_eight_bits(tmp_path, suffix):
+    path = tmp_path / f"face.{suffix}"
+    upper = np.arange(64, dtype=np.uint16).reshape(8, 8) * 4
+    Image.fromarray(upper * 256 + 77).save(path)
+    for channels in (1, 3):
+        expected = np.repeat(upper[..., None], channels, axis=2)
+        assert np.array_equal(read_pixels(path, height=8, width=8, channels=channels), expected)
+
+
+@pytest.mark.parametrize(("kind", "words"), [(np.int32, "integers of 32 bits"), (np.float32, "floats")])
+def test_pixels_without_a_known_range_are_refused(tmp_path, kind, words):
+    path = tmp_path / "face.tif"
+    Image.fromarray(np.ones((8, 8), kind)).save(path)
+    with pytest.raises(InputError, match=rf"face\.tif: has {words} for pixels"):
+        read_pixels(path, height=8, width=8, channels=1)
+
+
+def test_a_photograph_stands_upright(tmp_path):
+    path = tmp_path / "face.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to show it
+    stored = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    Image.fromarray(stored).save(path, exif=exif)
+    assert np.array_equal(read_pixels(path, height=3, width=2, channels=1)[..., 0], np.rot90(stored, -1))
