@@ -39,7 +39,7 @@ DAMAGE = (
     RuntimeError,
     ValueError,
 )
-"""What reading a damaged ZIP archive or ``.npz`` in memory may raise: flags ask for ciphers and methods, offsets lie."""
+"""What reading a damaged ZIP archive or ``.npz`` may raise: flags ask for ciphers and methods, offsets lie."""
 
 
 class Attached(NamedTuple):

@@ -63,8 +63,9 @@ def open_picture(path: Path) -> Image:
     if sixteen:
         return PillowImage.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
+        kind = "integers of 32 bits" if image.mode == "I" else "floats"
         raise InputError(
-            f"{path}: has {'integers of 32 bits' if image.mode == 'I' else 'floats'} for pixels, whose range nobody states",
+            f"{path}: has {kind} for pixels, whose range nobody states",
             hint="store the image with 8 or 16 bits a pixel",
         )
     return image

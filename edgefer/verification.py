@@ -74,7 +74,12 @@ def _closer_look(path: Path) -> str:
     try:
         session = ours.open(artifact, 1)
         found = compare(artifact.format, artifact.golden.outputs, predict(session, artifact.golden.inputs))
-    except (EdgeferError, ValueError, LookupError, TypeError) as error:  # all that nonsense of a program comes to
+    except (
+        EdgeferError,
+        ValueError,
+        LookupError,
+        TypeError,
+    ) as error:  # all that nonsense of a program comes to
         return f". Looked at closely: {str(error).removeprefix(f'{path}: ')}"
     seen = found.broken or "within its tolerance all the same"
     return (

@@ -24,7 +24,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -54,6 +54,10 @@ class Plan:
     block_runs: int = 3
     block_seconds: float = 0.1
     seed: int = 0
+
+    def lasting(self, min_seconds: float) -> Plan:
+        """The same plan with samples of at least ``min_seconds``."""
+        return replace(self, min_seconds=min_seconds, max_seconds=max(self.max_seconds, min_seconds))
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,13 @@ def _differences(a: Side, b: Side) -> list[Difference]:
 
 
 def _matching(pattern: str) -> list[Path]:
-    """Files that a pattern names, which may be absolute."""
+    """Files that a pattern names, which may be absolute.
+
+    Raises:
+        InputError: it is no pattern.
+    """
     path = Path(pattern)
-    return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+    try:
+        return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+    except ValueError as error:
+        raise InputError(f"{pattern}: {error}") from error

@@ -91,13 +91,13 @@ class Measuring(Frozen, frozen=True):
 
     def plan(self, min_seconds: float | None = None) -> Plan:
         """The plan of one measurement; ``min_seconds`` overrides the target's own."""
-        least = self.min_seconds if min_seconds is None else min_seconds
-        return Plan(
-            min_seconds=least,
+        plan = Plan(
+            min_seconds=self.min_seconds,
             min_iterations=self.min_iterations,
-            max_seconds=max(self.max_seconds, least),
+            max_seconds=self.max_seconds,
             max_warmup_seconds=self.max_warmup_seconds,
         )
+        return plan if min_seconds is None else plan.lasting(min_seconds)
 
 
 class Target(Frozen, frozen=True):

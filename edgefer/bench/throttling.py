@@ -37,7 +37,8 @@ def pace() -> dict[str, Any]:
 def spoilt(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Why what was measured between two paces does not count, or "".
 
-    It does not if the board was held back at either end, or at any time between them.
+    It does not if the board was held back at either end, or began to be at any time between them. What has held since
+    the board was started stays set: of a board that was held back before, only the ends tell.
     """
     first, last = before.get("throttled"), after.get("throttled")
     if first is None or last is None:

@@ -62,7 +62,8 @@ def command(
     """Measure ARTIFACTS on a target: latency, FPS, cold start, memory, and F1 where labelled data is given.
 
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
-    --out folder, named <artifact>.<format>.<target>.json; 'edgefer report' makes tables and plots of them.
+    --out folder, named <artifact>.<format>.<target>.json, with --kernels <target>.<kernels>; 'edgefer report' makes
+    tables and plots of them.
 
     With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
     is given again, and the records stand in a folder named like the host.
@@ -81,7 +82,8 @@ def command(
         refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
-    files = record_files(opened, f"{target.id}.emulated" if emulate else target.id, out)
+    place = ".".join(filter(None, (target.id, kernels, "emulated" if emulate else None)))
+    files = record_files(opened, place, out)
     if not (emulate or accuracy_only):
         require_beside(opened, target)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
@@ -126,10 +128,8 @@ def _job(
     from edgefer.bench.scoring import reader
     from edgefer.datasets.loading import locate
 
-    if accuracy_only and batches:
-        raise InputError(
-            "--accuracy-only measures no latency, so --batch has no meaning", hint="drop one of them"
-        )
+    if accuracy_only:
+        refuse_options({"--batch": batches, "--min-time": min_time}, "--accuracy-only measures no latency")
     scored = accuracy_only or data is not None
     if not scored:
         console.note("no data given: accuracy not measured (give --data PATH or set EDGEFER_DATA)")

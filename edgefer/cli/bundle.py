@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import OutPath
 from edgefer.errors import InputError
 
 PATH = click.Path(path_type=Path)
@@ -14,7 +15,9 @@ PATH = click.Path(path_type=Path)
 
 @click.command(name="bundle")
 @click.argument("artifacts", nargs=-1, required=True, type=PATH)
-@click.option("--out", required=True, type=PATH, help="A folder, or a file that ends in .tar.gz or .tgz.")
+@click.option(
+    "--out", required=True, type=OutPath(), help="A folder, or a file that ends in .tar.gz or .tgz."
+)
 @click.option(
     "--target",
     "target_id",

@@ -10,7 +10,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, golden_faces, open_model
-from edgefer.cli.options import batch_sizes, data_options, model_options
+from edgefer.cli.options import OutPath, batch_sizes, data_options, model_options
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MOST_BATCHES = 128
 @model_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutPath(),
     default=Path("artifacts"),
     show_default=True,
     help="Folder for the artifacts.",

@@ -13,7 +13,7 @@ import msgspec
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, image_shape, open_model_alone
-from edgefer.cli.options import data_options, model_options
+from edgefer.cli.options import OutPath, data_options, model_options
 from edgefer.cli.recipe_data import data_part, load_part, recipe_options
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _ROWS_AT_ONCE = 2048
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutPath(dir_okay=False),
     default=Path("relabel.csv"),
     show_default=True,
     help="CSV file for the changes; data.relabel of a recipe applies it.",

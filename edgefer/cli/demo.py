@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import OutPath
 
 if TYPE_CHECKING:
     from edgefer.bench.record import RunRecord
@@ -21,7 +22,7 @@ BATCHES = (1, 64)
 @click.command(name="demo")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutPath(),
     default=Path("demo"),
     show_default=True,
     help="Folder for everything it makes; must not exist.",

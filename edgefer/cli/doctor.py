@@ -20,7 +20,7 @@ TWINS = {
     "onnxruntime": ("onnxruntime-gpu",),
     "tensorflow-cpu": ("tensorflow",),
 }
-EXTRAS = ("data", "metrics", "tflite", "onnx", "report", "train", "convert", "pretrained")
+EXTRAS = ("data", "metrics", "tflite", "onnx", "report", "train", "convert", "compress", "pretrained")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _EXTRA = re.compile(r"extra == ['\"](\w+)['\"]")
 _SYSTEM = re.compile(r"platform_system (==|!=) ['\"](\w+)['\"]")

@@ -13,7 +13,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, open_model_alone, warn_of_trained_rows
-from edgefer.cli.options import data_options, model_options
+from edgefer.cli.options import OutPath, data_options, model_options
 from edgefer.cli.recipe_data import data_part, load_part, recipe_options
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Data the models were trained on: say what moved between it and --data.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the record to this JSON file."
-)
+@click.option("--out", type=OutPath(dir_okay=False), help="Write the record to this JSON file.")
 @console.json_option
 def command(
     models: tuple[Path, ...],

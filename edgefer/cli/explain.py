@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.options import timing_options
+from edgefer.cli.options import OutPath, timing_options
 
 if TYPE_CHECKING:
     from edgefer.explaining.record import Explanation, Layer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images a call.")
 @timing_options
 @click.option("--top", type=click.IntRange(min=1), default=12, show_default=True, help="Layers to show.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the record in this file.")
+@click.option("--out", type=OutPath(dir_okay=False), help="Keep the record in this file.")
 @console.json_option
 def command(
     artifact: Path,
@@ -49,6 +49,7 @@ def command(
     from edgefer.artifact import open_artifact
     from edgefer.bench.runner import Job
     from edgefer.bench.target import load_target, require, with_kernels
+    from edgefer.errors import InputError
     from edgefer.explaining.explain import explain
 
     target = load_target(target_id)
@@ -56,6 +57,11 @@ def command(
         target = with_kernels(target, kernels)
     require(target)
     opened, other = open_artifact(artifact), open_artifact(against) if against else None
+    if other and other.manifest.backbone_sha256 != opened.manifest.backbone_sha256:
+        raise InputError(
+            f"{against}: made of another network than {artifact}",
+            hint="give the float file that was converted from the same backbone",
+        )
     job = Job(target=target, plan=target.measure.plan(min_time), threads=threads or 0)
     with console.progress("explain") as advance:
         found = explain(opened, other, job, batch, lambda share: advance(share, 1.0))

@@ -13,7 +13,7 @@ import click
 from edgefer.cli import console
 from edgefer.cli.gate_tables import show
 from edgefer.cli.models import Said, open_model_alone, warn_of_trained_rows
-from edgefer.cli.options import data_options, model_options
+from edgefer.cli.options import OutPath, data_options, model_options
 
 if TYPE_CHECKING:
     from edgefer.gating.contender import Contender
@@ -68,9 +68,7 @@ def _floors(
     type=click.IntRange(min=1),
     help="Draw this many rows, always the same: quick, and rarely enough.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the record to this JSON file."
-)
+@click.option("--out", type=OutPath(dir_okay=False), help="Write the record to this JSON file.")
 @model_options
 @console.json_option
 def command(

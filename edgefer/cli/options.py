@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+
+class OutPath(click.Path):
+    """What a command will write: refused before the work, not after it, where nothing can be written."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path as click has it.
+
+        Raises:
+            click.BadParameter: a file stands where a folder is to be, or may not be written into.
+        """
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]  # click's path_type says so
+        whole = path.absolute()
+        there = next(each for each in (whole, *whole.parents) if each.exists())
+        if there != whole and not there.is_dir():
+            self.fail(f"{path}: {there} is a file, not a folder", param, ctx)
+        if not os.access(there, os.W_OK):
+            self.fail(f"{path}: {there} may not be written", param, ctx)
+        return path
 
 
 def with_options(command: Callable[..., Any], *options: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -20,7 +43,7 @@ def records_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--out``, where RunRecords go, passed on as ``out: Path``."""
     return click.option(
         "--out",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=OutPath(file_okay=False),
         default=Path("runs"),
         show_default=True,
         help="Folder for the RunRecords.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import OutPath
 
 if TYPE_CHECKING:
     from edgefer.report.collect import Gated, Group
@@ -20,7 +21,7 @@ PATH = click.Path(path_type=Path)
 @click.command
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--out", required=True, type=PATH, help="Folder for report.md, report.csv, report.html and plots/."
+    "--out", required=True, type=OutPath(), help="Folder for report.md, report.csv, report.html and plots/."
 )
 @click.option(
     "--data",

@@ -10,6 +10,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.ensembles import is_ensemble, read_ensemble, show_ensemble, train_members
+from edgefer.cli.options import OutPath
 
 if TYPE_CHECKING:
     from edgefer.datasets.base import Dataset
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="File or folder of labelled faces, or the word 'synthetic'.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the run. Default: runs/RECIPE.")
+@click.option("--out", type=OutPath(), help="Folder for the run. Default: runs/RECIPE.")
 @click.option("--epochs", type=click.IntRange(1), help="Train this many epochs instead of the recipe's.")
 @click.option(
     "--set",

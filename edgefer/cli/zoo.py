@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from edgefer.cli import console
+from edgefer.cli.options import OutPath
 
 
 @click.command(name="zoo")
 @click.argument("model", required=False)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutPath(file_okay=False),
     default=Path(),
     help="Where the model's folder goes.  [default: here]",
 )

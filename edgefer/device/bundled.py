@@ -70,6 +70,9 @@ def main(folder: Path, words: Sequence[str] | None = None) -> int:
     except EdgeferError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; with --out, the same command goes on where it stopped", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader of our table has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -157,12 +160,21 @@ def _answer(files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Names
     if options.json:
         print(json.dumps(rows, indent=2))
     else:
-        names = files[0][0].manifest.labels.names
-        _print(
-            ("image", "artifact", "label", *names),
-            [(r["image"], r["artifact"], r["label"], *_shares(r["probabilities"])) for r in rows],
-        )
+        _print_labels(rows)
     return 0
+
+
+def _print_labels(rows: list[dict[str, Any]]) -> None:
+    """A table for all models of the same classes."""
+    for classes in dict.fromkeys(tuple(row["probabilities"]) for row in rows):
+        _print(
+            ("image", "artifact", "label", *classes),
+            [
+                (row["image"], row["artifact"], row["label"], *_shares(row["probabilities"]))
+                for row in rows
+                if tuple(row["probabilities"]) == classes
+            ],
+        )
 
 
 def _images(path: Path) -> list[Path]:
@@ -204,12 +216,14 @@ def _bench(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options:
     from edgefer.device.agent import open_work, perform
     from edgefer.device.job import RESULT_FILE, Job, Task, write_job
 
-    plan = bundle.plan if options.min_time is None else {**bundle.plan, "min_seconds": options.min_time}
+    plan = Plan(**bundle.plan)
+    if options.min_time is not None:
+        plan = plan.lasting(options.min_time)
     job = Job(
         tasks=tuple(Task(str(file.path.resolve()), runtime.id) for file, runtime in files),
         threads=options.threads or bundle.threads,
         batches=bundle.batches,
-        plan=Plan(**plan),
+        plan=plan,
     )
 
     def progress(done: float, total: float, remark: str) -> None:

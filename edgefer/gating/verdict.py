@@ -61,13 +61,14 @@ def _drop_finding(limit: float, drop: Interval, rows: int) -> Finding:
 def rows_needed(limit: float, drop: Interval, rows: int) -> int | None:
     """Rows at which the interval would no longer hold the limit if the drop stayed what it seems; None: too many.
 
-    The width of an interval falls with the square root of the rows.
+    The width of an interval falls with the square root of the rows. More than there are, in any case: where the
+    interval is clear of the limit already, the adjustment for testing several classes kept the rule open.
     """
     gap = limit - drop.value
     width = drop.high - drop.value if gap > 0 else drop.value - drop.low
     if abs(gap) * math.sqrt(MOST_ROWS / rows) < width:
         return None
-    return math.ceil(rows * (width / gap) ** 2)
+    return max(math.ceil(rows * (width / gap) ** 2), rows + 1)
 
 
 def _class_findings(classes: Sequence[ClassChange], rows: int) -> Iterator[Finding]:
@@ -78,6 +79,8 @@ def _class_findings(classes: Sequence[ClassChange], rows: int) -> Iterator[Findi
             yield Finding("fail", f"class {each.name} is below its floor: {_f1(each)}")
         elif each.standing == "undecided":
             yield _undecided(each, rows)
+        elif each.standing == "no rows" and each.floor is not None:
+            yield Finding("underpowered", f"class {each.name} has a floor and no rows to hold it against")
 
 
 def _undecided(each: ClassChange, rows: int) -> Finding:

@@ -40,7 +40,7 @@ def bench_here(artifacts: Sequence[Artifact], job: Job, progress: Progress) -> l
         folder = Path(work)
         package = pack(artifacts, job)
         unpack(package, folder)
-        command = [sys.executable, "-m", "edgefer.device.agent", str(folder)]
+        command = [sys.executable, "-P", "-m", "edgefer.device.agent", str(folder)]
         around = {**os.environ, "PYTHONPATH": str(Path(edgefer.__file__).parent.parent)}
         with subprocess.Popen(command, env=around, stdout=subprocess.PIPE, text=True) as agent:
             assert agent.stdout

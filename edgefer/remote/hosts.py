@@ -18,7 +18,7 @@ from edgefer.artifact import Artifact
 from edgefer.bench.record import Kind, RunRecord
 from edgefer.bench.runner import Job
 from edgefer.bench.target import availability, for_accuracy, tells_accuracy
-from edgefer.bench.throttling import signs
+from edgefer.bench.throttling import SINCE_BOOT, signs
 from edgefer.device.job import RESULT_FILE
 from edgefer.device.shipping import kit
 from edgefer.errors import EdgeferError, TargetUnavailableError
@@ -188,6 +188,10 @@ def _describe(facts: dict[str, Any]) -> str:
         words.append(f"governor {facts['governor']}")
     if now := signs(facts["throttled"] or 0):
         words.append(f"held back right now ({now}): its times will not count")
+    elif before := signs((facts["throttled"] or 0) >> SINCE_BOOT):
+        words.append(
+            f"held back since it was started ({before}): again would not show, so start it anew first"
+        )
     return ", ".join(words)
 
 

@@ -153,7 +153,13 @@ class Connection:
             self._running = False
 
     def fetch(self, job: str, names: list[str], folder: Path) -> None:
-        """Bring files of the job folder into ``folder`` here."""
+        """Bring files of the job folder into ``folder`` here.
+
+        Raises:
+            TargetUnavailableError: a name, which the machine there may have given, leads out of ``folder``.
+        """
+        if astray := [name for name in names if name != Path(name).name]:
+            raise TargetUnavailableError(f"{self.host}: names a file outside its job: {astray[0]}")
         self._send({"do": "fetch", "job": job, "names": names})
         for name in names:
             _, content = self._receive()

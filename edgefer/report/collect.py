@@ -147,7 +147,7 @@ def _refuse_duplicates(loaded: Iterable[tuple[Path, RunRecord]]) -> None:
         if key in seen:
             raise InputError(
                 f"{seen[key]} and {path}: one {record.artifact.format} artifact twice on {record.target}",
-                hint="keep one of the two",
+                hint="keep one of the two, or report hosts and kernels apart",
             )
         seen[key] = path
 

@@ -16,6 +16,7 @@ from kit import BLOCK
 from PIL import Image
 
 from edgefer.bench.target import load_target
+from edgefer.device.bundled import _print_labels
 from edgefer.errors import InputError
 from edgefer.remote.bundle import write_bundle
 from edgefer.tflite_ops import custom_ops, flex_ops
@@ -79,6 +80,22 @@ def test_images_get_their_labels(bundle, tmp_path):
     table = bundle(tmp_path / "large.png").stdout.splitlines()
     assert table[0].split() == ["image", "artifact", "label", *CLASSES]
     assert table[1].split()[1:3] == ["tiny.onnx", "b"]
+
+
+def test_models_of_other_classes_have_a_table_of_their_own(capsys):
+    rows = [
+        {"image": "a.png", "artifact": "m.onnx", "label": "x", "probabilities": {"x": 0.75, "y": 0.25}},
+        {"image": "a.png", "artifact": "n.onnx", "label": "q", "probabilities": {"q": 1.0}},
+        {"image": "b.png", "artifact": "m.onnx", "label": "y", "probabilities": {"x": 0.25, "y": 0.75}},
+    ]
+    _print_labels(rows)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["image", "artifact", "label", "x", "y"],
+        ["a.png", "m.onnx", "x", "0.750", "0.250"],
+        ["b.png", "m.onnx", "y", "0.250", "0.750"],
+        ["image", "artifact", "label", "q"],
+        ["a.png", "n.onnx", "q", "1.000"],
+    ]
 
 
 def test_it_proves_itself(bundle):

@@ -20,6 +20,8 @@ from sshd import ROWS, Sshd
 from edgefer.bench.record import load_record
 from edgefer.device import server as far_end
 from edgefer.device.server import Server, read_frame, write_frame
+from edgefer.errors import TargetUnavailableError
+from edgefer.remote.ssh import Connection
 
 
 class Bench:
@@ -367,3 +369,10 @@ def test_what_is_old_is_forgotten(tmp_path):
     Server(base, requests, io.BytesIO()).serve()
     assert sorted(path.name for path in (base / "objects").iterdir()) == ["new"]
     assert sorted(path.name for path in (base / "jobs").iterdir()) == ["new", "one"]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../result.json", "kit/agent.py"])
+def test_a_far_machine_may_not_choose_where_its_files_go(name, tmp_path):
+    with pytest.raises(TargetUnavailableError, match="names a file outside its job"):
+        Connection("device", None, tmp_path).fetch("job", ["result.json", name], tmp_path)
+    assert not list(tmp_path.iterdir())

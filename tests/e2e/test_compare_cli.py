@@ -59,3 +59,9 @@ def test_other_threads_are_refused_by_name_unless_across(runs):
     told = edgefer("compare", one, other, "--invalid", "--across")
     assert told.code == 0
     assert "different runs (1 of A, 1 of B)" in told.out
+
+
+def test_what_is_no_pattern(runs):
+    ran = edgefer("compare", runs / "**.json", runs / "one.tflite-int8.cpu.json")
+    assert ran.code == 2
+    assert "**.json: " in ran.error_line

@@ -31,6 +31,7 @@ def test_json():
     assert packages["ai-edge-litert"]["extra"] == "tflite"
     assert packages["scikit-learn"]["installed"]
     assert packages["coremltools"]["extra"] == "convert"
+    assert packages["tensorflow-model-optimization"]["extra"] == "compress"
     assert all(bool(row["installed"]) != bool(row["install"]) for row in packages.values())
     targets = {row["target"]: row["needs"] for row in found["targets"]}
     assert set(targets) == {"coreml", "cpu", "cuda", "raspberry-pi-4", "raspberry-pi-5"}

@@ -2,7 +2,10 @@
 
 import pytest
 
+from edgefer.zoo import models
 from tests.e2e.conftest import edgefer
+
+SHIPPED = models()["student-micro"] / "student-micro-int8.tflite"
 
 
 @pytest.mark.parametrize("container", ["onnx", "tflite"])
@@ -36,6 +39,9 @@ def test_what_cannot_be_explained_says_why(artifacts):
     mixed = edgefer("explain", artifacts["onnx-int8"], "--against", artifacts["tflite-fp32"])
     assert mixed.code == 2
     assert "two files of one container" in mixed.error_line
+    other = edgefer("explain", artifacts["tflite-int8"], "--against", SHIPPED)
+    assert other.code == 2
+    assert "made of another network" in other.error_line
     card = edgefer("explain", artifacts["onnx-int8"], "--target", "cuda")
     assert card.code == 4
     assert "NVIDIA GPU" in card.error_line

@@ -25,6 +25,14 @@ def refused(ran, out, *words):
     assert not out.exists() or not list(out.iterdir())
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(artifacts, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    ran = edgefer("bench", artifacts["tflite-int8"], "--out", tmp_path / "notes" / "runs")
+    assert ran.code == 2
+    assert "notes is a file, not a folder" in ran.error_line
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def test_a_mistyped_format_is_answered_with_a_suggestion(model, tmp_path):
     refused(
         convert(model, tmp_path / "o", to="tflite-in8"),

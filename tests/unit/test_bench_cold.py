@@ -20,7 +20,7 @@ def answer(monkeypatch):
 
     def give(script):
         def run(command, **settings):
-            assert command[1:3] == ["-m", "edgefer.bench.cold"]
+            assert command[1:3] == ["-P", "-m"]
             return genuine([sys.executable, "-c", script], **settings)
 
         monkeypatch.setattr(module.subprocess, "run", run)
@@ -50,6 +50,13 @@ def test_silence_is_bounded(answer, monkeypatch, tmp_path):
     answer("import time; time.sleep(60)")
     with pytest.raises(EdgeferError, match=r"no answer in 0\.3 s"):
         measure_cold(tmp_path, "litert", 2)
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(monkeypatch, tmp_path):
+    (tmp_path / "random.py").write_text("raise SystemExit('somebody else ran')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EdgeferError, match="no such file"):
+        measure_cold(tmp_path / "none.tflite", "litert", 1)
 
 
 def test_a_bad_artifact_fails_in_the_real_process_with_its_own_words(tmp_path):

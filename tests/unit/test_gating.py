@@ -146,9 +146,13 @@ def test_floors_fail_where_f1_is_surely_below(left, floor, word):
 
 
 def test_a_class_without_rows_is_neither_kept_nor_lost():
-    verdict, classes = judged(pair_of([0, 1] * 50, [0, 1] * 50, [0, 1] * 50), sad=0.5)
+    pair = pair_of([0, 1] * 50, [0, 1] * 50, [0, 1] * 50)
+    verdict, classes = judged(pair)
     assert classes["sad"].standing == "no rows"
     assert verdict.word == "pass"
+    asked, _ = judged(pair, sad=0.5)
+    assert asked.word == "underpowered"
+    assert asked.reasons[0] == "class sad has a floor and no rows to hold it against"
 
 
 def test_the_drop_decides_by_its_interval_alone():
@@ -170,6 +174,7 @@ def test_with_the_rows_that_are_asked_for_the_limit_lies_outside(value, width, r
     most = 1_000_000 if needed is None else max(needed, 1)
     shrunk = width * np.sqrt(rows / most)
     assert (shrunk <= abs(limit - value) * (1 + 1e-6)) == (needed is not None)
+    assert needed is None or needed > rows
 
 
 def test_an_artifact_that_is_only_less_honest_shows_in_calibration():

@@ -131,6 +131,14 @@ def test_files_are_written_and_replaced(tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
 
 
+def test_what_only_an_earlier_report_had_goes(tmp_path):
+    write_all(tmp_path, {"report.md": "old", "gates.csv": "old", "plots/gate.svg": "old"})
+    (tmp_path / "notes.txt").write_text("mine")
+    write_all(tmp_path, {"report.md": "new", "plots/f1.svg": "new"})
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    assert found == ["notes.txt", "plots/f1.svg", "report.md"]
+
+
 def test_a_failure_half_way_leaves_the_old_files_alone(tmp_path):
     write_all(tmp_path, {"a": "old", "b": "old"})
     with pytest.raises(UnicodeEncodeError):

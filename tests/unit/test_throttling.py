@@ -23,7 +23,7 @@ def flags(value):
         (0x4, 0x0, "throttled"),
         (0x0, 0x1, "under-voltage"),
         (0x0, 0xA, "frequency capped, soft temperature limit"),
-        # it happened and was over before the run
+        # it happened before the run; whether again, nothing tells
         (0x50000, 0x50000, ""),
         # it happened and was over during the run
         (0x10000, 0x50000, "throttled"),
