@@ -6,8 +6,9 @@ Each stage has a folder of its own below the run's, ``1-channels`` and so on. Wh
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from edgefer.compression.planning import Planned
 from edgefer.datasets.base import Dataset, Split
 from edgefer.datasets.scoring import scores
 from edgefer.errors import InputError, SettingError
+from edgefer.files import sha256_of
 from edgefer.formats.base import Format
 from edgefer.metrics import Score
 from edgefer.racing import Race, race
@@ -31,18 +33,24 @@ from edgefer.training.record import DataUsed, data_used, installed_tools, write_
 from edgefer.training.run import Hooks
 from edgefer.workshop import workshop
 
-SCHEMA = 1
+SCHEMA = 2
 _BACKBONE, _STAGE, _REQUEST, _RECORD = "backbone.keras", "stage.json", "request.json", "compress.json"
 
 
 class CompressRequest(Frozen, frozen=True):
-    """What was asked for: the model, the stages as they were written, the format that is timed, and the data."""
+    """What was asked for: the model, the stages as they were written, the format that is timed, and the data.
+
+    ``contract_sha256`` is a hash of what the model's input and outputs were said to mean, ``teachers`` maps the files
+    that the stages name as such to their hashes.
+    """
 
     model_sha256: str
     stages: tuple[dict[str, Any], ...]
     format: str
     data: DataUsed
     seed: int
+    contract_sha256: str = ""
+    teachers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Standing(Frozen, frozen=True):
@@ -73,7 +81,7 @@ class StageRecord(Frozen, frozen=True):
 class CompressRecord(Frozen, frozen=True):
     """A whole run. ``original`` is the backbone that came in.
 
-    Schema history: 1 - first version.
+    Schema history: 1 - first version; 2 - the request holds contract and teachers, of older ones nothing.
     """
 
     schema: int
@@ -121,6 +129,8 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
         format=job.form.id,
         data=data_used(job.dataset),
         seed=job.seed,
+        contract_sha256=_contract_sha256(backbone),
+        teachers={file: sha256_of(Path(file)) for one in plan for file in _teachers(one.raw)},
     )
     _claim(job.out, request)
     original, current = backbone, backbone
@@ -143,12 +153,30 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     return Compressed(saved, record, path)
 
 
+def _contract_sha256(backbone: Backbone) -> str:
+    said = (backbone.input, backbone.labels, [step.name for step in backbone.lineage])
+    return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
+
+
+def _teachers(settings: Any) -> Iterator[str]:
+    """Files that a stage's settings name as teachers, at whatever depth, as far as they are there."""
+    if not isinstance(settings, dict):
+        return
+    for key, value in settings.items():
+        if key == "teachers" and isinstance(value, list | tuple):
+            yield from (file for file in value if isinstance(file, str) and Path(file).exists())
+        yield from _teachers(value)
+
+
 def _claim(out: Path, request: CompressRequest) -> None:
-    """Begin a run in an empty folder, or go on with the same one."""
+    """Begin a run in an empty folder, or one in which nothing was made yet, or go on with the same one."""
     file = out / _REQUEST
     if not file.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} is not empty", hint="give another --out")
+        write_record(file, request)
+        return
+    if all(each == file or each.is_dir() for each in out.rglob("*")):
         write_record(file, request)
         return
     try:
@@ -157,7 +185,7 @@ def _claim(out: Path, request: CompressRequest) -> None:
         raise InputError(f"{file}: cannot be read ({error})", hint="give another --out") from error
     if msgspec.to_builtins(before) != msgspec.to_builtins(request):
         raise InputError(
-            f"{out} was begun with another model, data or other stages",
+            f"{out} was begun with another model, data, teachers or other stages",
             hint="repeat it as it was begun, or give another --out",
         )
 
@@ -173,7 +201,12 @@ def _finished(folder: Path) -> tuple[Backbone, StageRecord] | None:
         raise InputError(
             f"{file}: cannot be read ({error})", hint="begin again with another --out"
         ) from error
-    return load_backbone(folder / _BACKBONE), record
+    backbone = load_backbone(folder / _BACKBONE)
+    if backbone.sha256 != record.sha256:
+        raise InputError(
+            f"{folder / _BACKBONE}: is not what this stage made", hint="begin again with another --out"
+        )
+    return backbone, record
 
 
 def _run(

@@ -190,7 +190,7 @@ def _make(job: _Job, form: Format, tell: Callable[[str], None]) -> Outcome:
 def _written(job: _Job, form: Format, path: Path, tell: Callable[[str], None]) -> Artifact:
     """Convert and embed; with a judge, by every calibration method, and the closest file is the one."""
     calibration = job.calibration if form.needs_calibration else None
-    if calibration is None or job.judge is None:
+    if calibration is None or job.judge is None or form.own_ranges:
         return _exported(job, form, calibration, path)
     errors = {}
     for method in METHODS:

@@ -11,6 +11,7 @@ from edgefer.bench.environment import default_threads
 from edgefer.bench.runner import Job, run
 from edgefer.bench.target import load_target
 from edgefer.datasets.base import Dataset
+from edgefer.errors import ConversionError
 from edgefer.formats.base import Format
 from edgefer.pipeline import Options, Outcome, convert
 from edgefer.spec import Frozen
@@ -52,7 +53,10 @@ def race(original: Backbone, compressed: Backbone, form: Format, dataset: Datase
 
 
 def _artifact(backbone: Backbone, form: Format, dataset: Dataset, out: Path) -> Outcome:
-    [outcome] = convert(backbone, [form], dataset, dataset, out, Options(), lambda *_: None)
+    try:
+        [outcome] = convert(backbone, [form], dataset, dataset, out, Options(), lambda *_: None)
+    except ConversionError as error:  # a stage's work is not lost because its network has no such file
+        return Outcome(form.id, None, 0, 0.0, None, error)
     return outcome
 
 

@@ -15,9 +15,10 @@ from edgefer.spec import Color, InputSpec, LabelSet, Step, parse_range
 
 @dataclass(frozen=True)
 class Statement:
-    """What the user says about a model that says nothing itself; it goes before a sidecar's word.
+    """What the user says about a model that says nothing itself.
 
-    ``range`` as ``parse_range`` reads it; ``logits``: the outputs are logits, a softmax is to be added.
+    ``range``, as ``parse_range`` reads it, and ``color`` each go before a sidecar's word; ``labels`` may not contradict
+    it. ``logits``: the outputs are logits, a softmax is to be added.
     """
 
     range: str | None = None
@@ -101,11 +102,20 @@ def _labels(path: Path, shapes: Shapes, sidecar: Sidecar | None, said: Statement
             f"{path}: has {shapes.classes} outputs, the label set {labels.source} has {len(labels)} classes",
             hint="give the label set it was trained for with --labels",
         )
+    if sidecar and labels.names != sidecar.labels.names:
+        raise InputError(
+            f"{path}: its sidecar says that its classes are {', '.join(sidecar.labels.names)}, in this order; "
+            f"{labels.source} has {', '.join(labels.names)}",
+            hint="leave --labels out, or correct the sidecar",
+        )
     return labels
 
 
 def _input(path: Path, shapes: Shapes, sidecar: Sidecar | None, said: Statement) -> InputSpec:
-    spec = _stated(shapes, said) or (sidecar.input if sidecar else None)
+    try:
+        spec = _stated(shapes, sidecar.input if sidecar else None, said)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
     if spec is None:
         raise InputError(
             f"{path}: says nothing about its input range",
@@ -118,16 +128,14 @@ def _input(path: Path, shapes: Shapes, sidecar: Sidecar | None, said: Statement)
     return spec
 
 
-def _stated(shapes: Shapes, said: Statement) -> InputSpec | None:
-    if said.range is None:
-        return None
-    try:
-        return InputSpec(
+def _stated(shapes: Shapes, spec: InputSpec | None, said: Statement) -> InputSpec | None:
+    """The sidecar's ``spec`` with what the user says in its place, each word on its own."""
+    if said.range is not None:
+        spec = InputSpec(
             height=shapes.height,
             width=shapes.width,
             channels=3 if shapes.channels == 3 else 1,
-            color=said.color or "gray",
+            color=spec.color if spec else "gray",
             **parse_range(said.range, shapes.channels),
         )
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return msgspec.structs.replace(spec, color=said.color) if spec and said.color else spec

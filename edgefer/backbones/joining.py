@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgefer.backbones.base import Backbone
@@ -33,7 +34,10 @@ def joined(ensemble: Ensemble, spec: InputSpec, name: str) -> Backbone:
         prefix = f"member{number}"
         answers.append(_copied(member.model, _adapted(image, spec, member.input, prefix), prefix))
     vote = keras.layers.Average(name="vote")(answers)
-    members = [{"name": member.name, "sha256": member.sha256} for member in ensemble.members]
+    members = [
+        {"name": member.name, "sha256": member.sha256, "lineage": msgspec.to_builtins(member.lineage)}
+        for member in ensemble.members
+    ]
     return Backbone(
         model=keras.Model(image, vote, name=name.replace("-", "_")),
         input=spec,

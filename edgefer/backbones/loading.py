@@ -11,10 +11,12 @@ import numpy as np
 
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.contract import NOTHING_SAID, Statement, contract_of
+from edgefer.backbones.half import half_of, in_float32
 from edgefer.backbones.safety import refuse_code_in_keras2, refuse_code_in_keras3, refuse_code_in_savedmodel
 from edgefer.errors import EdgeferError, InputError
 from edgefer.files import sha256_of
 from edgefer.interop import to_keras3
+from edgefer.spec import Step
 
 
 def load_backbone(path: Path, statement: Statement = NOTHING_SAID, *, trust: bool = False) -> Backbone:
@@ -28,6 +30,10 @@ def load_backbone(path: Path, statement: Statement = NOTHING_SAID, *, trust: boo
     """
     model, origin = open_network(path, trust=trust)
     contract = contract_of(path, model, statement, origin)
+    lineage = contract.lineage
+    if origin != "savedmodel" and (half := half_of(model)):
+        model = in_float32(model)
+        lineage = (*lineage, Step(name="float32", config={"reason": f"it was saved computing in {half}"}))
     if statement.logits:
         model = _with_softmax(path, model)
     refuse_nan_weights(path, model)
@@ -35,7 +41,7 @@ def load_backbone(path: Path, statement: Statement = NOTHING_SAID, *, trust: boo
         model=model,
         input=contract.input,
         labels=contract.labels,
-        lineage=contract.lineage,
+        lineage=lineage,
         name=path.stem if path.suffix else path.name,
         sha256=sha256_of(path),
         trainable=origin != "savedmodel",

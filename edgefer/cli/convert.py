@@ -74,7 +74,8 @@ MOST_BATCHES = 128
     default="minmax",
     show_default=True,
     help="How int8 activation ranges are set: all that was seen, or outliers cut off by one of three rules. best "
-    "tries every rule and keeps the file whose answers to validation rows are closest to MODEL's.",
+    "tries every rule and keeps the file whose answers to validation rows are closest to MODEL's. tflite-int16x8 has "
+    "its converter's own ranges.",
 )
 @click.option(
     "--keep-float",
@@ -169,7 +170,7 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
     console.print_table("Artifacts", ("format", "file", "kB", "max error", "verified", "seconds"), rows)
     for o in outcomes:
         if o.error:
-            console.note(f"{o.format}: {o.error}")
+            console.fail(f"{o.format}: {o.error}")
         elif o.verification and o.verification.status != "passed":
             console.note(f"{o.format}: {o.verification.status}: {o.verification.reason}")
     console.note_executed_on([o.verification for o in outcomes if o.verification])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import click
 import msgspec
 
 from edgefer.cli import console
-from edgefer.cli.models import Said, image_shape, open_model_alone
+from edgefer.cli.models import Said, image_shape, open_model_of
 from edgefer.cli.options import OutPath, data_options, model_options
 from edgefer.cli.recipe_data import data_part, load_part, recipe_options
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from edgefer.datasets.base import Dataset
     from edgefer.datasets.relabelling import Cleaning
     from edgefer.preprocessing import Floats
-    from edgefer.recipe import DataPart
 
 _ROWS_AT_ONCE = 2048
 
@@ -67,7 +65,7 @@ def clean(
 
     stated = Said(**said)
     part = data_part(recipe, settings, stated.labels)
-    backbone = _open(model, stated, part)
+    backbone = open_model_of(part, model, stated)
     part = part or DataPart(labels=stated.labels or backbone.labels.source)
     # A CSV of changes starts from the labels in the files, whatever an earlier one made of them.
     part = msgspec.structs.replace(part, relabel="")
@@ -79,15 +77,6 @@ def clean(
         console.print_json({**_facts(found), "threshold": threshold, "out": str(out)})
     else:
         _print_cleaning(found, out)
-
-
-def _open(model: Path, stated: Said, part: DataPart | None) -> Backbone:
-    """The model; one that does not say its classes has those of the recipe."""
-    from edgefer.backbones.contract import read_sidecar
-
-    if part and not read_sidecar(model):
-        stated = replace(stated, labels=part.labels)
-    return open_model_alone(model, stated)
 
 
 def _answers(backbone: Backbone, dataset: Dataset) -> Floats:

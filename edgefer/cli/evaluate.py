@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.models import Said, open_model_alone, warn_of_trained_rows
+from edgefer.cli.models import Said, open_model_of, warn_of_trained_rows
 from edgefer.cli.options import OutPath, data_options, model_options
 from edgefer.cli.recipe_data import data_part, load_part, recipe_options
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgefer.evaluation.record import Evaluation, Gain, Judged, Judgement, SetScore, Shift
     from edgefer.evaluation.run import Load
     from edgefer.metrics import Score
+    from edgefer.recipe import DataPart
 
     Read = Callable[..., Dataset]  # (place, size=(height, width), channels=channels)
 
@@ -79,10 +80,10 @@ def command(
 
     stated = Said(**said)
     locate(stated.data)
-    as_recipe = _as_recipe(recipe, settings, stated.labels)
-    ensemble = Ensemble(_opened(models, stated))
+    asked = data_part(recipe, settings, stated.labels)
+    ensemble = Ensemble(_opened(models, stated, asked))
     as_labelled = _as_labelled(stated.labels or ensemble.labels.source)
-    trained_on = as_recipe or as_labelled
+    trained_on = _as_recipe(asked, recipe, settings) if asked else as_labelled
     data = _loader(stated.data, as_labelled if reference else trained_on)
     for member in ensemble.members:
         warn_of_trained_rows(member, data(member.input))
@@ -91,7 +92,9 @@ def command(
     plan = Plan(data, part, tta, by_set, _loader(reference, trained_on) if reference else None)  # type: ignore[arg-type]  # click.Choice checked them
     steps = count()
     with console.progress("evaluate") as advance:
-        done = evaluate(ensemble, plan, lambda asked: advance(next(steps), len(models) * plan.rounds, asked))
+        done = evaluate(
+            ensemble, plan, lambda member: advance(next(steps), len(models) * plan.rounds, member)
+        )
     if out:
         write_evaluation(out, done)
     if as_json:
@@ -100,9 +103,9 @@ def command(
         _show(done)
 
 
-def _opened(models: tuple[Path, ...], said: Said) -> tuple[Backbone, ...]:
+def _opened(models: tuple[Path, ...], said: Said, part: DataPart | None) -> tuple[Backbone, ...]:
     """The models; where two files have one name, each is called by its path."""
-    opened = [open_model_alone(model, said) for model in models]
+    opened = [open_model_of(part, model, said) for model in models]
     names = [backbone.name for backbone in opened]
     return tuple(
         replace(backbone, name=str(path)) if names.count(backbone.name) > 1 else backbone
@@ -110,11 +113,8 @@ def _opened(models: tuple[Path, ...], said: Said) -> tuple[Backbone, ...]:
     )
 
 
-def _as_recipe(recipe: str | None, settings: tuple[str, ...], labels: str | None) -> Read | None:
-    """Reads faces as a recipe does, None without one."""
-    part = data_part(recipe, settings, labels)
-    if part is None:
-        return None
+def _as_recipe(part: DataPart, recipe: str | None, settings: tuple[str, ...]) -> Read:
+    """Reads faces as the ``part`` of a recipe says."""
     return lambda place, **shape: load_part(place, part, recipe, settings, **shape)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from edgefer.registry import suggestion
 if TYPE_CHECKING:
     from edgefer.backbones.base import Backbone
     from edgefer.datasets.base import Dataset
+    from edgefer.recipe import DataPart
     from edgefer.spec import LabelSet, Lineage
 
 
@@ -92,6 +93,15 @@ def open_model_alone(model: Path, said: Said) -> Backbone:
     statement = Statement(range=said.range_, color=said.color, labels=stated, logits=said.logits)  # type: ignore[arg-type]
     start_keras()
     return load_backbone(model, statement, trust=said.trust)
+
+
+def open_model_of(part: DataPart | None, model: Path, said: Said) -> Backbone:
+    """The same; a model that does not say its classes has those of a recipe's data, where there is a recipe."""
+    from edgefer.backbones.contract import read_sidecar
+
+    if part and not read_sidecar(model):
+        said = replace(said, labels=part.labels)
+    return open_model_alone(model, said)
 
 
 def _label_set(said: Said) -> LabelSet | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 import numpy.typing as npt
 
 from edgefer.datasets.base import Subset
 from edgefer.errors import InputError
 from edgefer.metrics import Score, score
-from edgefer.spec import LabelSet, Lineage
+from edgefer.spec import LabelSet, Lineage, Step
 
 
 def scores(predictions: npt.NDArray[Any], subset: Subset, labels: LabelSet) -> tuple[Score, Score]:
@@ -34,6 +36,15 @@ def may_have_been_trained_on(lineage: Lineage, subset: Subset) -> bool:
 
     A data set's own test rows are no test for such a network: most of them were in its training split.
     """
-    trained = [step.config for step in lineage if step.name == "train"]
-    dealt = [config for config in trained if config.get("split") == "grouped"]
+    dealt = [config for config in _trainings(lineage) if config.get("split") == "grouped"]
     return any(subset.sha256 not in config["rows_sha256"].values() for config in dealt)
+
+
+def _trainings(lineage: Iterable[Step]) -> Iterator[dict[str, Any]]:
+    """The settings of every training, those of a vote's members included."""
+    for step in lineage:
+        if step.name == "train":
+            yield step.config
+        elif step.name == "vote":
+            for member in step.config["members"]:
+                yield from _trainings(msgspec.convert(member.get("lineage", ()), Lineage))

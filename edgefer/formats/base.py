@@ -86,7 +86,8 @@ class Format:
 
     ``export(export, calibration, io_dtype)`` writes a payload into ``export.scratch``; ``calibration`` is given
     exactly if ``needs_calibration``; ``io_dtype`` is the integer type at the ends of full-integer files.
-    ``guide(artifact)`` is the README that is written beside a finished file, or "".
+    ``guide(artifact)`` is the README that is written beside a finished file, or "". ``own_ranges``: its converter sets
+    the activation ranges itself, so that there is no calibration method to choose.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Format:
     extra: str
     export: Callable[[Export, Calibration | None, IODtype], Converted]
     guide: Callable[[Artifact], str]
+    own_ranges: bool = False
 
 
 def no_guide(_artifact: Artifact) -> str:
@@ -111,6 +113,7 @@ def make_format(
     calibrated: bool,
     export: Callable[..., Converted],
     guide: Callable[[Artifact], str] = no_guide,
+    own_ranges: bool = False,
 ) -> Format:
     """A format by its two halves; the file suffix is the container's."""
     return Format(
@@ -122,6 +125,7 @@ def make_format(
         extra="convert",
         export=export,
         guide=guide,
+        own_ranges=own_ranges,
     )
 
 

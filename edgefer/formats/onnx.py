@@ -160,8 +160,29 @@ def _convert(export: Export) -> bytes:
     except Exception as error:  # tf2onnx raises ValueError, KeyError, RuntimeError alike
         raise ConversionError(f"onnx: tf2onnx refuses the network ({first_line(error)})") from error
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    _without_erfc(model.graph)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _without_erfc(graph: Any) -> None:
+    """Put 1 - Erf(x) for Erfc(x), which tf2onnx leaves as it is and ONNX does not have: exact GELU comes to it."""
+    from onnx import helper, numpy_helper
+
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        (given,), (result,) = node.input, node.output
+        one, erf = f"{result}_one", f"{result}_erf"
+        graph.initializer.append(numpy_helper.from_array(np.float32(1), one))
+        nodes += [
+            helper.make_node("Erf", [given], [erf], name=erf),
+            helper.make_node("Sub", [one, erf], [result], name=node.name),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _io(export: Export) -> IOSpec:

@@ -149,5 +149,11 @@ FORMATS = (
     # Full-integer conversion replaces the float input by an integer one itself.
     make_format("tflite", "int8", calibrated=True, export=_converter("int8", "float32", _int8)),
     # The 16x8 kernels have no cast from uint8, so raw pixels come as float32 0..255 there.
-    make_format("tflite", "int16x8", calibrated=True, export=_converter("int16x8", "float32", _int16x8)),
+    make_format(
+        "tflite",
+        "int16x8",
+        calibrated=True,
+        export=_converter("int16x8", "float32", _int16x8),
+        own_ranges=True,
+    ),
 )

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgefer.backbones.half import float32_config
 from edgefer.training.normalization import FUSED
 
 
 def kept(model: Any) -> Any:
     """The same network and weights as a new ``keras.Model``, uncompiled."""
-    twin = type(model).from_config(_plain(model.get_config()))
+    twin = type(model).from_config(_unfused(float32_config(model.get_config())))
     twin.set_weights(model.get_weights())
     return twin
 
 
-def _plain(config: Any) -> Any:
-    """A layer's configuration, nested ones included, without half precision and fused normalisation."""
+def _unfused(config: Any) -> Any:
+    """A layer's configuration, nested ones included, with Keras's own normalisation for the fused one."""
     if isinstance(config, list | tuple):
-        return type(config)(_plain(value) for value in config)
+        return type(config)(_unfused(value) for value in config)
     if not isinstance(config, dict):
         return config
-    match config.get("class_name"):
-        case "DTypePolicy":
-            return {**config, "config": {"name": "float32"}}
-        case name if name == FUSED:
-            keras_own = {
-                "module": "keras.layers",
-                "class_name": "BatchNormalization",
-                "registered_name": None,
-            }
-            return {**config, **keras_own, "config": _plain(config["config"])}
-    return {key: _plain(value) for key, value in config.items()}
+    if config.get("class_name") == FUSED:
+        return {
+            **config,
+            "module": "keras.layers",
+            "class_name": "BatchNormalization",
+            "registered_name": None,
+        }
+    return {key: _unfused(value) for key, value in config.items()}

@@ -16,7 +16,7 @@ from edgefer.metrics import Score
 from edgefer.recipe import Recipe
 from edgefer.spec import Frozen
 
-SCHEMA = 3
+SCHEMA = 4
 TOOLS = ("edgefer", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
@@ -51,11 +51,15 @@ class DataUsed(Frozen, frozen=True):
 
 
 class Request(Frozen, frozen=True):
-    """What was asked for: the recipe as it stands after the ``overrides``, and the data."""
+    """What was asked for: the recipe as it stands after the ``overrides``, and the data.
+
+    ``models`` maps the files of other networks that it names, teachers and the one to train further, to their hashes.
+    """
 
     recipe: Recipe
     overrides: tuple[str, ...]
     data: DataUsed
+    models: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class AugmentedScore(Frozen, frozen=True):
@@ -81,7 +85,8 @@ class TrainRecord(Frozen, frozen=True):
     Schema history: 1 — first version. 2 — ``test_augmented``, ``test_sets``; which sets were merged; the
     recipe's settings for merged sets, frozen layers, momentum, class weights, oversampling, averages, precision and
     evaluation. A record of version 1 is read with their defaults, which are what it was made with. 3 — distillation:
-    ``teachers``, and the recipe's settings for it.
+    ``teachers``, and the recipe's settings for it. 4 — the request's
+    ``models``.
     """
 
     schema: int

@@ -21,6 +21,7 @@ from edgefer.datasets.scoring import scores
 from edgefer.errors import SettingError, TrainingError
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe, TrainingPart
+from edgefer.training.ancestry import lineage_before, models_named
 from edgefer.training.averaging import ROWS, averaged_weights
 from edgefer.training.batches import batches, steps_per_epoch, targets
 from edgefer.training.distilling import model_of
@@ -55,7 +56,9 @@ def train(
         TrainingError: the loss is no number any more.
     """
     _check_fits(recipe, dataset)
-    request = Request(recipe=recipe, overrides=tuple(overrides), data=data_used(dataset))
+    request = Request(
+        recipe=recipe, overrides=tuple(overrides), data=data_used(dataset), models=models_named(recipe)
+    )
     run, state = _open(request, dataset, RunFolder(out), resume, hooks or Hooks())
     for number in range(len(state.history) + 1, recipe.training.epochs + 1):
         state = _next_state(run, state, number)
@@ -90,7 +93,9 @@ def _open(
         learner = _load(folder, state, recipe.training)
     if state.weights.startswith("random weights ("):
         hooks.note(f"training starts from {state.weights}")
-    backbone = Backbone(model_of(learner), recipe.input, dataset.labels, (), recipe.id, sha256="")
+    backbone = Backbone(
+        model_of(learner), recipe.input, dataset.labels, lineage_before(recipe), recipe.id, sha256=""
+    )
     return Run(recipe, dataset, folder, hooks, backbone, learner, taught), state
 
 

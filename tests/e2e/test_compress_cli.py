@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,7 +89,32 @@ def test_what_is_finished_is_not_done_again(killed_and_resumed, model: Path):
 def test_another_run_does_not_get_mixed_in(killed_and_resumed, model: Path):
     out, _ = killed_and_resumed
     ran = compress(model, out, "--stage=channels", "--set=channels.macs=0.5")
-    assert (ran.code, "begun with another model, data or other stages" in ran.error_line) == (2, True)
+    assert (ran.code, "begun with another model, data, teachers or other stages" in ran.error_line) == (
+        2,
+        True,
+    )
+
+
+def test_nor_does_the_same_model_with_another_meaning(killed_and_resumed, model: Path):
+    out, _ = killed_and_resumed
+    ran = compress(model, out, *PRUNING, "--range=0..1")
+    assert (ran.code, "begun with another model" in ran.error_line) == (2, True)
+
+
+def test_a_stage_that_was_changed_since_is_noticed(killed_and_resumed, model: Path, tmp_path: Path):
+    out, _ = killed_and_resumed
+    copy = shutil.copytree(out, tmp_path / "run")
+    shutil.copy(model, copy / "1-channels" / "backbone.keras")
+    ran = compress(model, copy, *PRUNING)
+    assert (ran.code, "is not what this stage made" in ran.error_line) == (2, True)
+
+
+def test_a_first_try_that_made_nothing_leaves_the_folder_free(model: Path, tmp_path: Path):
+    refused = compress(model, tmp_path / "run", "--stage=channels", "--set=channels.macs=0.0001")
+    assert (refused.code, "smallest that can be reached" in refused.error_line) == (2, True)
+    words = ("--stage=channels", "--set=channels.macs=1.5")
+    again = compress(model, tmp_path / "run", *words)
+    assert "begun" not in again.error_line
 
 
 def test_the_artifact_of_a_compressed_backbone_tells_its_story(killed_and_resumed, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,14 @@ def test_merged_sets_are_scored_apart(model: Path, tmp_path: Path):
     shown = printed(*asked)
     assert "Set ck+: " in shown
     assert "check the labels" in shown
+
+
+def test_a_model_without_a_sidecar_has_the_classes_of_the_recipe(model: Path, tmp_path: Path):
+    shutil.copy(model, tmp_path / "bare.keras")
+    asked = ("--data", "synthetic", "--recipe", "demo", "--range=-1..1")
+    bare = json.loads(printed(tmp_path / "bare.keras", *asked, "--json"))
+    said = json.loads(printed(model, "--data", "synthetic", "--recipe", "demo", "--json"))
+    assert bare["judged"][0]["full"] == said["judged"][0]["full"]
 
 
 @pytest.mark.parametrize(

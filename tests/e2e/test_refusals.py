@@ -223,3 +223,10 @@ def test_an_interrupt_leaves_nothing(model, tmp_path):
         assert not path.name.startswith("."), "half-written"
         if not path.name.endswith(".README.md"):
             open_artifact(path)
+
+
+def test_why_a_format_failed_is_told_however_quiet(model, tmp_path):
+    words = ("convert", model, "--to", "tflite-int16x8", "--calibration-method", "mse", "--data", "synthetic")
+    ran = edgefer("-q", *words, "--out", tmp_path / "o")
+    assert ran.code == 3
+    assert "its converter has its own ranges" in ran.err

@@ -352,6 +352,20 @@ def test_the_best_method_is_the_one_whose_file_is_closest_on_validation_rows(net
     ]  # no candidate is left behind
 
 
+def test_where_every_method_is_tried_int16_activations_keep_their_converters_ranges(network, tmp_path: Path):
+    from edgefer.artifact import open_artifact
+    from edgefer.pipeline import Options, choose_formats, convert
+
+    backbone, dataset = small_backbone(network)
+    options, formats = Options(calibration=20, method="best"), choose_formats("tflite-int16x8")
+    (one,) = convert(backbone, formats, dataset, dataset, tmp_path, options, lambda *_: None)
+    assert one.error is None
+    assert open_artifact(one.path).manifest.lineage[-1].config["calibration"].get("method") in (
+        None,
+        "minmax",
+    )
+
+
 def test_without_validation_rows_no_best_method_is_chosen(network):
     from dataclasses import replace
 

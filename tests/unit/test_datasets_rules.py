@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,3 +83,5 @@ def test_rows_dealt_anew_for_training_are_no_test_unless_they_are_the_kept_ones(
 
     assert may_have_been_trained_on(lineage, rows) == doubtful
     assert not may_have_been_trained_on((), rows)
+    member = {"name": "one", "sha256": "", "lineage": msgspec.to_builtins(lineage)}
+    assert may_have_been_trained_on((Step(name="vote", config={"members": [member]}),), rows) == doubtful

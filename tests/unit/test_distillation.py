@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.backbones.loading import load_backbone
 from edgefer.backbones.storage import save_backbone
-from edgefer.errors import SettingError
+from edgefer.errors import InputError, SettingError
 from edgefer.recipe import Distillation
 from edgefer.spec import InputSpec, LabelSet
 from edgefer.training.distilling import loss_class
@@ -93,14 +96,28 @@ def test_a_student_believes_its_teacher_where_labels_say_otherwise(teachers, tmp
     assert trained.backbone.lineage[-1].config["teachers"] == list(trained.record.teachers.values())
 
 
+class StopError(Exception):
+    pass
+
+
+def stop(epoch):
+    if epoch.number == 2:
+        raise StopError
+
+
+def test_another_teacher_does_not_go_on_where_one_stopped(teachers, tmp_path):
+    file = tmp_path / "teacher.keras"
+    recipe = distilled([str(file)], "training.epochs=3")
+    for suffix in (".keras", ".edgefer.json"):
+        shutil.copy(Path(teachers[0]).with_suffix(suffix), file.with_suffix(suffix))
+    with pytest.raises(StopError):
+        train(recipe, tiny_dataset(), tmp_path / "cut", hooks=Hooks(epoch=stop))
+    shutil.copy(teachers[1], file)
+    with pytest.raises(InputError, match="begun with other settings: models"):
+        train(recipe, tiny_dataset(), tmp_path / "cut", resume=True)
+
+
 def test_a_hint_leaves_nothing_in_the_kept_network_and_survives_resuming(teachers, tmp_path):
-    class StopError(Exception):
-        pass
-
-    def stop(epoch):
-        if epoch.number == 2:
-            raise StopError
-
     recipe = distilled(teachers, "training.distillation.hint=0.5", "training.epochs=3")
     whole = train(recipe, tiny_dataset(), tmp_path / "whole")
     with pytest.raises(StopError):

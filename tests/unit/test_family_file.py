@@ -8,6 +8,7 @@ import pytest
 from training_samples import build_tiny, tiny_dataset, tiny_recipe
 
 from edgefer.errors import InputError, UntrustedCodeError
+from edgefer.files import sha256_of
 from edgefer.training.trainer import train
 
 
@@ -29,6 +30,14 @@ def test_training_goes_on_from_the_files_weights(saved, tmp_path):
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-6)
     assert trained.record.weights == f"{saved} weights"
+    assert trained.record.request.models == {str(saved): sha256_of(saved)}
+
+
+def test_how_the_file_was_made_stays_in_the_lineage(saved, tmp_path):
+    first = train(from_file(saved), tiny_dataset(), tmp_path / "first")
+    second = train(from_file(first.path), tiny_dataset(), tmp_path / "second")
+    assert [step.name for step in second.backbone.lineage] == ["train", "train"]
+    assert second.backbone.lineage[0] == first.backbone.lineage[0]
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ CAFFE = InputSpec(
 )
 
 
-def exported(scratch: Path, spec: InputSpec = GRAY):
+def exported(scratch: Path, spec: InputSpec = GRAY, activation: str | None = None):
     image = keras.Input((8, 8, spec.channels))
-    value = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, padding="same")(image))
+    value = keras.layers.Conv2D(4, 3, padding="same", activation=activation)(image)
+    value = keras.layers.GlobalAveragePooling2D()(value)
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(value))
     scratch.mkdir()
     backbone = Backbone(model, spec, LabelSet(source="two", names=("a", "b")), (), "small", "")
@@ -67,3 +68,18 @@ def test_pixels_that_are_mapped_in_front_of_the_network_come_raw(tmp_path: Path)
     [int8] = [form for form in FORMATS if form.id == "tflite-int8"]
     pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1)).astype(np.uint8)
     assert int8.export(export, Calibration(pixels, {}), "uint8").io.input.scale == pytest.approx(1)
+
+
+def test_exact_gelu_is_in_onnxs_own_operations(tmp_path: Path):
+    import onnxruntime
+    import tensorflow as tf
+
+    from edgefer.formats.onnx import FORMATS
+
+    export = exported(tmp_path / "scratch", activation="gelu")
+    [fp32] = [form for form in FORMATS if form.id == "onnx-fp32"]
+    session = onnxruntime.InferenceSession(str(fp32.export(export, None, "uint8").payload))
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype(np.uint8)
+    (found,) = session.run(None, {"image": pixels})
+    exact = tf.saved_model.load(str(export.directory)).signatures["uint8"](image=tf.constant(pixels))
+    assert np.allclose(found, exact["probabilities"], atol=1e-6)

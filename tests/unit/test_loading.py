@@ -1,5 +1,6 @@
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,63 @@ def test_a_sidecar_says_it_too_and_the_user_goes_before_it(path, name):
     path.with_name(name).write_text(json.dumps(said))
     assert load(path, Statement()).input.range == (-1, 1)
     assert load(path, Statement(range="0..255")).input.range == (0, 255)
+
+
+SAID_BESIDE = {
+    "input": {"height": 8, "width": 8, "channels": 3, "color": "rgb", "range": [-1, 1]},
+    "labels": {"source": "three", "names": ["a", "b", "c"]},
+}
+
+
+@pytest.fixture
+def colour(tmp_path):
+    """A model on colour images, with a sidecar."""
+    image = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image))
+    keras.Model(image, keras.layers.Dense(3, "softmax")(pooled)).save(tmp_path / "model.keras")
+    (tmp_path / "model.edgefer.json").write_text(json.dumps(SAID_BESIDE))
+    return tmp_path / "model.keras"
+
+
+@pytest.mark.parametrize(
+    ("said", "color", "range_"),
+    [
+        (Statement(), "rgb", (-1, 1)),
+        (Statement(color="bgr"), "bgr", (-1, 1)),
+        (Statement(range="0..1"), "rgb", (0, 1)),
+        (Statement(range="0..1", color="gray"), "gray", (0, 1)),
+    ],
+)
+def test_each_word_of_the_user_goes_before_the_sidecars_own(colour, said, color, range_):
+    found = load(colour, said).input
+    assert (found.color, found.range) == (color, range_)
+
+
+def test_a_colour_that_the_network_cannot_take_is_named(path):
+    with pytest.raises(InputError, match=r"model\.keras: color 'rgb' needs 3 channels"):
+        load(path, replace(SAID, color="rgb"))
+
+
+def test_classes_in_another_order_than_the_sidecars_are_refused(colour):
+    load(colour, Statement(labels=LabelSet(source="folder", names=("a", "b", "c"))))
+    with pytest.raises(InputError, match="its sidecar says that its classes are a, b, c, in this order"):
+        load(colour, Statement(labels=LabelSet(source="folder", names=("a", "c", "b"))))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+def test_a_network_saved_in_half_precision_computes_in_float32(tmp_path, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = network()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.save(tmp_path / "model.keras")
+    backbone = load(tmp_path / "model.keras")
+    plain = network()
+    plain.set_weights(half.get_weights())
+    pixels = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
+    assert np.array_equal(np.asarray(backbone.model(pixels)), np.asarray(plain(pixels)))
+    assert backbone.lineage[-1].config == {"reason": f"it was saved computing in {policy}"}
 
 
 def test_a_sidecar_with_an_unknown_key_is_refused(path):
