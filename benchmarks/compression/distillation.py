@@ -1,7 +1,7 @@
 """Does an ensemble of teachers teach better than hard labels, or than the taggers' votes alone?
 
     python benchmarks/compression/distillation.py --teacher runs/teachers/lite0-48.keras \\
-        --teacher runs/teachers/s0-mobilenetv2.keras --data PATH
+        --teacher runs/teachers/student-micro.keras --teacher runs/teachers/student-small.keras --data PATH
 
 The smallest student is trained on each with the same schedule and several seeds, without the parallel branches that
 make a student's training two thirds longer; runs are resumed where an earlier call left them, seed by seed, so that a
