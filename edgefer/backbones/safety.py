@@ -10,8 +10,9 @@ from typing import Any
 from edgefer.errors import UntrustedCodeError
 from edgefer.interop import TF_OPS
 
-# Keras 2 layers that are no classes of tf_keras.layers but part of every graph description.
-_KERAS2_STRUCTURE = {"Functional", "Model", "Sequential", "InputLayer", "TFOpLambda"}
+# What a Keras 2 description names beside the classes of tf_keras's public modules: models, calls and plain values.
+_KERAS2_STRUCTURE = {"Functional", "Model", "Sequential", "TFOpLambda", "Policy", "__numpy__", "__tensor__"}
+_KERAS2_MODULES = ("layers", "initializers", "regularizers", "constraints")
 
 # TensorFlow ops that touch files, run Python or open connections; a SavedModel may hold them. SaveV2 and RestoreV2 are
 # not among them: they stand in every SavedModel's own checkpoint functions.
@@ -40,20 +41,30 @@ def refuse_code_in_keras3(path: Path, config: dict[str, Any]) -> None:
 
 
 def refuse_code_in_keras2(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a Keras 2 description that names layers from outside tf_keras, lambdas, or unknown TensorFlow calls.
+    """Refuse a Keras 2 description that names classes from outside tf_keras, lambdas, or unknown TensorFlow calls.
+
+    Wrappers hold layers, models and other wrappers, so every class is looked at, however deep it stands.
 
     Raises:
         UntrustedCodeError: it does.
     """
+    for node in _dicts(config):
+        if "class_name" not in node:
+            continue
+        kind, module = node["class_name"], node.get("module")
+        if module and str(module).split(".")[0] not in ("keras", "tf_keras"):
+            raise _refusal(path, f"the class {module}.{kind}")
+        if kind == "Lambda" or not _is_keras2(kind):
+            raise _refusal(path, f"a {kind} layer ({_name(node)})")
+        if kind == "TFOpLambda" and (function := node["config"].get("function")) not in TF_OPS:
+            raise _refusal(path, f"a call to tf.{function} ({_name(node)})")
+
+
+def _is_keras2(kind: str) -> bool:
     import tf_keras
 
-    for layer in _layers(config):
-        kind = layer.get("class_name", "")
-        if kind == "Lambda" or not (hasattr(tf_keras.layers, kind) or kind in _KERAS2_STRUCTURE):
-            raise _refusal(path, f"a {kind} layer ({_name(layer)})")
-        function = layer.get("config", {}).get("function")
-        if kind == "TFOpLambda" and function not in TF_OPS:
-            raise _refusal(path, f"a call to tf.{function} ({_name(layer)})")
+    public = (getattr(tf_keras, name) for name in _KERAS2_MODULES)
+    return kind in _KERAS2_STRUCTURE or any(hasattr(module, kind) for module in public)
 
 
 def refuse_code_in_savedmodel(path: Path) -> None:
@@ -90,16 +101,6 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, list):
         for inner in value:
             yield from _dicts(inner)
-
-
-def _layers(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All layer descriptions of a Keras 2 model configuration, nested models opened."""
-    for layer in model.get("config", {}).get("layers", ()):
-        yield layer
-        if "layers" in layer.get("config", {}):
-            yield from _layers(layer)
-        if isinstance(wrapped := layer.get("config", {}).get("layer"), dict):
-            yield wrapped
 
 
 def _name(node: dict[str, Any]) -> str:

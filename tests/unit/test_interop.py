@@ -107,6 +107,61 @@ def test_a_lambda_layer_needs_trust_even_before_tensorflow_sees_it(h5):
         load(path)
 
 
+def seven(image, value):
+    return tf_keras.Model(image, old.Dense(7, activation="softmax")(old.Flatten()(value)))
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda layer: tf_keras.Sequential([layer]), old.TimeDistributed],
+    ids=["a model in a wrapper", "a wrapper in a wrapper"],
+)
+def test_a_lambda_layer_needs_trust_however_deep_it_stands(h5, wrapped):
+    image = tf_keras.Input((8, 8, 1))
+    doubling = old.Lambda(lambda x: x * 2.0, name="doubling")
+    path = h5(seven(image, old.TimeDistributed(wrapped(doubling))(image)))
+    with pytest.raises(UntrustedCodeError, match=r"Lambda layer \('doubling'\).*--trust"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"class_name": "ResidualWrapper"}, {"module": "somebody.elses.code"}], ids=["class", "module"]
+)
+def test_a_class_from_outside_keras2_needs_trust_inside_a_wrapper(h5, changed):
+    import json
+
+    import h5py
+
+    image = tf_keras.Input((8, 8, 1))
+    path = h5(seven(image, old.TimeDistributed(old.Dense(3))(image)))
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"]["layer"].update(changed)
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(UntrustedCodeError, match="|".join(changed.values())):
+        load(path)
+
+
+def test_wrappers_cells_and_nested_models_of_known_layers_need_no_trust():
+    import json
+    from pathlib import Path
+
+    from edgefer.backbones.safety import refuse_code_in_keras2
+
+    image = tf_keras.Input((8, 8, 1))
+    inner = old.Dense(3, kernel_regularizer="l2", kernel_constraint="max_norm", dtype="mixed_float16")
+    value = old.TimeDistributed(old.TimeDistributed(tf_keras.Sequential([inner])))(image)
+    value = old.Bidirectional(old.LSTM(3, return_sequences=True))(old.Reshape((8, 24))(value))
+    model = seven(image, old.RNN([old.GRUCell(3), old.SimpleRNNCell(3)])(value))
+    refuse_code_in_keras2(Path("model.h5"), json.loads(model.to_json()))
+
+
+def test_a_nested_model_of_known_layers_is_loaded(h5):
+    image = tf_keras.Input((8, 8, 1))
+    path = h5(seven(image, tf_keras.Sequential([tf_keras.Sequential([old.Dense(3)])])(image)))
+    assert load(path).lineage[0].config["origin"] == "tf_keras"
+
+
 def test_a_truncated_h5_is_named(h5):
     path = h5(mini_xception())
     path.write_bytes(path.read_bytes()[:3000])
