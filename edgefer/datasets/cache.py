@@ -22,7 +22,7 @@ from edgefer.files import atomic_directory
 from edgefer.spec import Frozen, LabelSet
 
 # Rises with the form of an entry, and whenever images would be decoded, or rows dealt or merged, in another way.
-SCHEMA = 3
+SCHEMA = 4
 _ENTRY = "entry.json"
 _ARRAYS = ("pixels", "labels", "soft", "leaked", "sources", "prints")
 
@@ -52,11 +52,15 @@ def folder() -> Path:
 
 
 def key(sources: tuple[Path, ...], *settings: object) -> str:
-    """Identify a parse by each source's place, size and time of change, and by all that shapes the result."""
+    """Identify a parse by each source's place, size and time of change, and by all that shapes the result.
+
+    A source that is a link is known by its own place too: the folder it stands in may be its class.
+    """
     digest = hashlib.sha256(repr((SCHEMA, settings)).encode())
     for source in sources:
         status = source.stat()
-        digest.update(repr((str(source.resolve()), status.st_size, status.st_mtime_ns)).encode())
+        places = str(source.absolute()), str(source.resolve())
+        digest.update(repr((places, status.st_size, status.st_mtime_ns)).encode())
     return digest.hexdigest()[:24]
 
 

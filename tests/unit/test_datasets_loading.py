@@ -14,6 +14,7 @@ from edgefer.datasets.base import Dataset
 from edgefer.datasets.inspection import inspect
 from edgefer.datasets.loading import load, plan
 from edgefer.errors import InputError
+from tests.unit.dataset_samples import face, save
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
@@ -109,6 +110,22 @@ def test_settings_and_sources_have_entries_of_their_own(faces: Path) -> None:
     faces.write_text("emotion,pixels,Usage\n")
     entries.add(plan(faces).entry)
     assert len(entries) == 4
+
+
+def test_a_link_moved_to_another_class_has_an_entry_of_its_own(tmp_path: Path) -> None:
+    for name in ("angry", "sad"):
+        for row in range(2):
+            save(tmp_path / "pool" / f"{name}{row}.png", face(row))
+            link = tmp_path / "faces" / name / f"{row}.png"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(tmp_path / "pool" / f"{name}{row}.png")
+    faces = tmp_path / "faces"
+    entries = {plan(faces).entry}
+    (faces / "angry" / "1.png").rename(faces / "sad" / "1b.png")
+    entries.add(plan(faces).entry)
+    (faces / "angry").rename(faces / "fear")
+    entries.add(plan(faces).entry)
+    assert len(entries) == 3
 
 
 def test_a_cache_that_cannot_be_written_says_so(
