@@ -14,14 +14,15 @@ import numpy.typing as npt
 
 from edgefer.errors import InputError, MissingExtraError
 
-_AS_TEXT: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False, "chunksize": 2000}
+_AS_TEXT: dict[str, Any] = {"dtype": str, "na_filter": False, "skip_blank_lines": False}
+_ROWS_AT_ONCE = 2000
 
 
 def read_table(file: Path, columns: tuple[str, ...], *, header: bool = True) -> Iterator[Any]:
     """Yield pandas frames of text indexed by line number, with blank lines left out.
 
     With ``header`` the first line names the columns (blanks around names do not count), else ``columns``
-    does.
+    does. Fields beyond the last column may be empty: spreadsheets end every line with a comma.
 
     Raises:
         InputError: the file is damaged, no text, ragged, or lacks one of ``columns``.
@@ -31,20 +32,42 @@ def read_table(file: Path, columns: tuple[str, ...], *, header: bool = True) -> 
         import pandas
     except ModuleNotFoundError as error:
         raise MissingExtraError("pandas", "data") from error
-    naming = {} if header else {"header": None, "names": columns, "index_col": False}
-    first_line = 2 if header else 1
+    start, first_line = (0, 2) if header else (None, 1)
     try:
-        with pandas.read_csv(file, **_AS_TEXT, **naming) as chunks:
+        first = pandas.read_csv(file, **_AS_TEXT, header=start, nrows=1)
+        names = list(first.columns) if header else list(columns)
+        # Without names of their own for surplus fields pandas takes the first ones for an index, and all shift.
+        surplus = [f"surplus {number}" for number in range(_fields(first) - len(names))]
+        naming = {"header": start, "names": [*names, *surplus], "index_col": False}
+        with pandas.read_csv(file, **_AS_TEXT, **naming, chunksize=_ROWS_AT_ONCE) as chunks:
             for chunk in chunks:
                 chunk.index = chunk.index + first_line
-                yield _tidy(chunk, file, columns)
+                _refuse_filled(chunk[surplus], file, len(names))
+                yield _tidy(chunk[names], file, columns)
     except (EOFError, OSError, zlib.error, LZMAError, BadZipFile, ValueError) as error:
         reason = f"{file}: cannot be read as a CSV ({' '.join(str(error).split())})"
         raise InputError(reason, hint="is the file complete?") from error
 
 
+def _fields(first: Any) -> int:
+    """How many fields the row has of which pandas made a frame; those that the header does not name are its index."""
+    import pandas
+
+    unnamed = 0 if isinstance(first.index, pandas.RangeIndex) else first.index.nlevels
+    return unnamed + int(first.shape[1])
+
+
+def _refuse_filled(surplus: Any, file: Path, columns: int) -> None:
+    filled = (surplus != "").any(axis=1)
+    if filled.any():
+        raise InputError(
+            f"{file} line {filled.idxmax()}: more fields than the table's {columns} columns",
+            hint="is there a row number in front that the header does not name, or a comma without quotes?",
+        )
+
+
 def _tidy(chunk: Any, file: Path, columns: tuple[str, ...]) -> Any:
-    chunk.columns = chunk.columns.str.strip()
+    chunk = chunk.rename(columns=str.strip)
     missing = [name for name in columns if name not in chunk.columns]
     if missing:
         raise InputError(f"{file} has no column {missing[0]!r}", hint=f"it has: {', '.join(chunk.columns)}")

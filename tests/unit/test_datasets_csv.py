@@ -100,6 +100,31 @@ def test_a_wrong_row_is_named_by_its_line(tmp_path: Path, row: str, message: str
         load(write_csv(tmp_path, rows))
 
 
+@pytest.mark.parametrize("commas", [",", ",,,"])
+def test_empty_fields_at_the_end_of_every_line_change_nothing(tmp_path: Path, commas: str) -> None:
+    (tmp_path / "plain").mkdir()
+    plain = load(write_csv(tmp_path / "plain", plain_rows()))
+    ended = load(write_csv(tmp_path, [row + commas for row in plain_rows()]))
+    assert {name: rows.sha256 for name, rows in ended.splits.items()} == {
+        name: rows.sha256 for name, rows in plain.splits.items()
+    }
+
+
+def test_a_filled_field_beyond_the_columns_is_named_by_its_line(tmp_path: Path) -> None:
+    rows = [row + "," for row in plain_rows()]
+    rows[2] += "mine"
+    with pytest.raises(InputError, match=r"fer2013\.csv line 4: more fields than the table's 3 columns"):
+        load(write_csv(tmp_path, rows))
+
+
+def test_a_row_number_that_the_header_does_not_name_is_refused(tmp_path: Path) -> None:
+    rows = [f"{number},{row}" for number, row in enumerate(plain_rows())]
+    with pytest.raises(
+        InputError, match=r"line 2: more fields than the table's 3 columns; is there a row num"
+    ):
+        load(write_csv(tmp_path, rows))
+
+
 def test_blank_lines_do_not_shift_the_line_numbers(tmp_path: Path) -> None:
     rows = plain_rows()
     rows[1:2] = ["", "9,1 2 3,Training"]

@@ -236,6 +236,12 @@ def test_ferplus_folders_cut_the_face_box(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cut[0], whole[0, 4:28, 8:32])
 
 
+def test_ferplus_folders_may_end_their_lines_with_a_comma(tmp_path: Path) -> None:
+    labels = ferplus_folders(tmp_path) / "FER2013Train" / "label.csv"
+    labels.write_text(labels.read_text().replace("\n", ",\n"))
+    assert load(tmp_path).split("train").labels.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
