@@ -16,13 +16,12 @@ from typing import Any
 import msgspec
 
 from edgefer.backbones.base import Backbone
-from edgefer.backbones.evaluation import probabilities
 from edgefer.backbones.loading import load_backbone
 from edgefer.backbones.merging import converted_cost
 from edgefer.backbones.storage import save_backbone
 from edgefer.compression.planning import Planned
-from edgefer.datasets.base import Dataset, Split
-from edgefer.datasets.scoring import scores
+from edgefer.datasets.base import Dataset
+from edgefer.datasets.scoring import require_own_images
 from edgefer.errors import InputError, SettingError
 from edgefer.files import sha256_of
 from edgefer.formats.base import Format
@@ -31,6 +30,7 @@ from edgefer.racing import Race, race
 from edgefer.spec import Cost, Frozen, Step
 from edgefer.training.record import DataUsed, data_used, installed_tools, write_record
 from edgefer.training.run import Hooks
+from edgefer.training.scoring import full_score, scores_of_test
 from edgefer.workshop import workshop
 
 SCHEMA = 2
@@ -119,10 +119,11 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     that stage keeps what it has.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: the folder holds something else, or a split has no image of its own to be scored on.
         SettingError: a stage cannot do what its settings say; ``key`` begins with the stage's place in the plan.
         EdgeferError: what a stage raises.
     """
+    require_own_images(job.dataset)
     request = CompressRequest(
         model_sha256=backbone.sha256,
         stages=tuple(one.raw for one in plan),
@@ -244,18 +245,13 @@ def _run(
 
 def standing(backbone: Backbone, dataset: Dataset) -> Standing:
     """Score a float backbone and count what its converted network costs."""
-    test = _scores(backbone, dataset, "test") if len(dataset.splits.get("test", ())) else (None, None)
+    test, clean = scores_of_test(backbone, dataset)
     return Standing(
         cost=converted_cost(backbone.model),
-        validation=_scores(backbone, dataset, "validation")[0],
-        test=test[0],
-        test_clean=test[1],
+        validation=full_score(backbone, dataset.split("validation")),
+        test=test,
+        test_clean=clean,
     )
-
-
-def _scores(backbone: Backbone, dataset: Dataset, split: Split) -> tuple[Score, Score]:
-    subset = dataset.split(split)
-    return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
 
 
 def _in_short(reached: Standing, raced: Race) -> dict[str, Any]:

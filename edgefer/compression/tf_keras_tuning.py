@@ -16,9 +16,8 @@ from edgefer.backbones.evaluation import probabilities
 from edgefer.compression.base import Workshop
 from edgefer.compression.tf_keras_checkpoint import Epoch, History, assign, restore, save, values_of
 from edgefer.datasets.base import Dataset
-from edgefer.datasets.scoring import scores
 from edgefer.errors import TrainingError
-from edgefer.metrics import Score
+from edgefer.metrics import Score, score
 from edgefer.recipe import TrainingPart, Tuning
 
 # Keras 3 and tf_keras compute the same sums in another order; a mistake is orders of magnitude larger.
@@ -90,8 +89,8 @@ def judge(backbone: Backbone, dataset: Dataset, targets: str = "majority") -> Ve
     answers = probabilities(backbone, validation.pixels)
     majority = np.eye(answers.shape[1], dtype=np.float32)[validation.labels]
     wanted = validation.soft if targets == "votes" else majority
-    score, _ = scores(answers.argmax(axis=1), validation, backbone.labels)
-    return Verdict(score, float(-np.mean(np.sum(wanted * np.log(np.clip(answers, 1e-7, 1)), axis=1))))
+    found = score(validation.labels, answers.argmax(axis=1), backbone.labels, rows=validation.sha256)
+    return Verdict(found, float(-np.mean(np.sum(wanted * np.log(np.clip(answers, 1e-7, 1)), axis=1))))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy.typing as npt
 
-from edgefer.datasets.base import Subset
+from edgefer.datasets.base import Dataset, Subset
 from edgefer.errors import InputError
 from edgefer.metrics import Score, score
 from edgefer.spec import LabelSet, Lineage, Step
@@ -22,13 +22,28 @@ def scores(predictions: npt.NDArray[Any], subset: Subset, labels: LabelSet) -> t
     """
     kept = ~subset.leaked
     if len(kept) and not kept.any():
-        raise InputError(
-            "every image of the split also stands in the training split",
-            hint="give data whose test images are its own",
-        )
+        raise _nothing_its_own("the split")
     clean = subset.take(kept)
     full = score(subset.labels, predictions, labels, rows=subset.sha256)
     return full, score(clean.labels, predictions[kept], labels, rows=clean.sha256)
+
+
+def require_own_images(dataset: Dataset) -> None:
+    """Refuse, before anything is trained, data on which nothing could be scored in the end.
+
+    Raises:
+        InputError: every image of the validation or the test split also stands in the training split.
+    """
+    for name in ("validation", "test"):
+        if name in dataset.splits and len(leaked := dataset.splits[name].leaked) and leaked.all():
+            raise _nothing_its_own(f"{dataset.name}'s {name} split")
+
+
+def _nothing_its_own(split: str) -> InputError:
+    return InputError(
+        f"every image of {split} also stands in the training split",
+        hint="give data whose validation and test images are its own",
+    )
 
 
 def may_have_been_trained_on(lineage: Lineage, subset: Subset) -> bool:

@@ -20,8 +20,7 @@ from edgefer.backbones.evaluation import probabilities
 from edgefer.backbones.joining import joined
 from edgefer.backbones.loading import load_backbone
 from edgefer.backbones.storage import save_backbone
-from edgefer.datasets.base import Dataset, Split
-from edgefer.datasets.scoring import scores
+from edgefer.datasets.base import Dataset
 from edgefer.errors import InputError
 from edgefer.metrics import Score, mcnemar_p
 from edgefer.preprocessing import Pixels
@@ -39,6 +38,7 @@ from edgefer.training.record import (
     write_record,
 )
 from edgefer.training.run import Hooks
+from edgefer.training.scoring import full_score, scores_of_test
 from edgefer.training.test_time import augmented_score
 from edgefer.training.trainer import train
 
@@ -237,22 +237,21 @@ def _finish(
     ensemble = Ensemble(tuple(load_backbone(job.folder.path / "model.keras") for job in jobs))
     backbone, dataset = joined(ensemble, recipe.input, recipe.id), load(recipe.input)
     best = max(range(len(jobs)), key=lambda number: records[number].validation.weighted_f1)
-    tested = bool(len(dataset.splits.get("test", ())))
-    test, clean = _scores(backbone, dataset, "test") if tested else (None, None)
+    test, clean = scores_of_test(backbone, dataset)
     record = EnsembleRecord(
         schema=SCHEMA,
         request=request,
         members=tuple(map(_in_short, jobs, records, ensemble.members)),
         best_member=jobs[best].folder.path.name,
         parameters=backbone.model.count_params(),
-        validation=_scores(backbone, dataset, "validation")[0],
+        validation=full_score(backbone, dataset.split("validation")),
         test=test,
         test_clean=clean,
-        p=_p(backbone, dataset, ensemble.members[best], jobs[best].dataset) if tested else None,
+        p=_p(backbone, dataset, ensemble.members[best], jobs[best].dataset) if test else None,
         seconds=sum(each.seconds for each in records),
         tools=installed_tools(),
         test_augmented=augmented_score(backbone, dataset.split("test"), recipe.evaluation.tta)
-        if tested
+        if test
         else None,
     )
     saved = save_backbone(backbone, path)
@@ -272,11 +271,6 @@ def _in_short(job: _Job, record: TrainRecord, member: Backbone) -> MemberRecord:
         validation=record.validation,
         test=record.test,
     )
-
-
-def _scores(backbone: Backbone, dataset: Dataset, split: Split) -> tuple[Score, Score]:
-    subset = dataset.split(split)
-    return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
 
 
 def _p(backbone: Backbone, dataset: Dataset, member: Backbone, members_dataset: Dataset) -> float:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgefer.backbones.base import Backbone
-from edgefer.backbones.evaluation import probabilities
 from edgefer.backbones.storage import save_backbone
-from edgefer.datasets.base import Split
-from edgefer.datasets.scoring import scores
 from edgefer.metrics import Score
 from edgefer.spec import Step
 from edgefer.training.folder import State
@@ -22,13 +19,14 @@ from edgefer.training.record import (
     write_record,
 )
 from edgefer.training.run import Run, Trained
+from edgefer.training.scoring import full_score, scores_of_test
 from edgefer.training.test_time import augmented_score
 
 
 def finish(run: Run, request: Request, state: State) -> Trained:
     """Save the best epoch, score it on validation and, once, on test, and write the record last."""
     backbone = _best(run, state)
-    test, clean = _scores(backbone, run, "test") if len(run.dataset.splits.get("test", ())) else (None, None)
+    test, clean = scores_of_test(backbone, run.dataset)
     record = TrainRecord(
         schema=SCHEMA,
         request=request,
@@ -36,7 +34,7 @@ def finish(run: Run, request: Request, state: State) -> Trained:
         epochs=len(state.history),
         best_epoch=state.best_epoch,
         parameters=backbone.model.count_params(),
-        validation=_scores(backbone, run, "validation")[0],
+        validation=full_score(backbone, run.dataset.split("validation")),
         test=test,
         test_clean=clean,
         seconds=sum(epoch.seconds for epoch in state.history),
@@ -63,11 +61,6 @@ def _best(run: Run, state: State) -> Backbone:
     return replace(run.backbone, model=model)
 
 
-def _scores(backbone: Backbone, run: Run, split: Split) -> tuple[Score, Score]:
-    subset = run.dataset.split(split)
-    return scores(probabilities(backbone, subset.pixels).argmax(axis=1), subset, backbone.labels)
-
-
 def _by_set(backbone: Backbone, run: Run) -> dict[str, Score]:
     """Test scores of each merged set's own rows; empty where nothing was merged."""
     names = run.dataset.sets
@@ -75,11 +68,7 @@ def _by_set(backbone: Backbone, run: Run) -> dict[str, Score]:
         return {}
     test = run.dataset.split("test")
     parts = {name: test.take(test.sources == number) for number, name in enumerate(names)}
-    return {
-        name: scores(probabilities(backbone, part.pixels).argmax(axis=1), part, backbone.labels)[0]
-        for name, part in parts.items()
-        if len(part)
-    }
+    return {name: full_score(backbone, part) for name, part in parts.items() if len(part)}
 
 
 def _augmented(backbone: Backbone, run: Run) -> AugmentedScore | None:

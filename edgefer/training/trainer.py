@@ -17,8 +17,9 @@ import numpy.typing as npt
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.datasets.base import Dataset
-from edgefer.datasets.scoring import scores
+from edgefer.datasets.scoring import require_own_images
 from edgefer.errors import SettingError, TrainingError
+from edgefer.metrics import score
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe, TrainingPart
 from edgefer.training.ancestry import lineage_before, models_named
@@ -52,7 +53,7 @@ def train(
 
     Raises:
         SettingError: the network cannot be built as the recipe says, or the data does not fit it.
-        InputError: ``out`` is not as it must be.
+        InputError: ``out`` is not as it must be, or a split has no image of its own to be scored on.
         TrainingError: the loss is no number any more.
     """
     _check_fits(recipe, dataset)
@@ -73,6 +74,7 @@ def _check_fits(recipe: Recipe, dataset: Dataset) -> None:
         raise SettingError(message, key="data.labels")
     for name in ("train", "validation"):
         to_floats(dataset.split(name).pixels[:1], recipe.input)
+    require_own_images(dataset)
 
 
 def _open(
@@ -144,15 +146,15 @@ def _judge(run: Run, number: int, loss: float, started: float) -> Epoch:
     """Score the network on the validation split."""
     validation = run.dataset.split("validation")
     predicted = probabilities(run.backbone, validation.pixels)
-    score, _ = scores(predicted.argmax(axis=1), validation, run.dataset.labels)
+    found = score(validation.labels, predicted.argmax(axis=1), run.dataset.labels, rows=validation.sha256)
     return Epoch(
         number=number,
         learning_rate=float(run.learner.optimizer.learning_rate),
         loss=loss,
         validation_loss=_cross_entropy(predicted, targets(validation, run.recipe.training.targets)),
-        validation_accuracy=score.accuracy,
-        validation_weighted_f1=score.weighted_f1,
-        validation_macro_f1=score.macro_f1,
+        validation_accuracy=found.accuracy,
+        validation_weighted_f1=found.weighted_f1,
+        validation_macro_f1=found.macro_f1,
         seconds=time.perf_counter() - started,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from training_samples import TINY_FAMILY, tiny_dataset, tiny_recipe
 
 from edgefer.backbones.base import Sidecar
+from edgefer.datasets.base import Split
 from edgefer.errors import InputError, TrainingError, WeightsUnavailableError
 from edgefer.registry import discover
 from edgefer.training.network import build_network
@@ -173,6 +175,26 @@ def test_a_recipe_that_cannot_be_built_claims_no_folder(setting: str, message: s
     with pytest.raises(InputError, match=message):
         train(tiny_recipe(setting), tiny_dataset(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_without_an_image_of_its_own_is_refused_before_anything_is_trained(
+    split: Split, tmp_path: Path
+):
+    data = tiny_dataset()
+    leaked = replace(data.split(split), leaked=np.ones(16, np.bool_))
+    with pytest.raises(InputError, match=f"every image of tiny's {split} split also stands in the training"):
+        train(tiny_recipe(), replace(data, splits={**data.splits, split: leaked}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_merged_set_whose_test_rows_all_leaked_is_scored_with_the_others(tmp_path: Path):
+    data = tiny_dataset()
+    test = data.split("test")
+    merged = replace(test, sources=test.leaked.astype(np.int64))
+    data = replace(data, splits={**data.splits, "test": merged}, sets=("clean", "leaked"))
+    trained = train(tiny_recipe("training.epochs=1"), data, tmp_path / "run")
+    assert {name: one.n for name, one in trained.record.test_sets.items()} == {"clean": 12, "leaked": 4}
 
 
 def test_data_without_a_test_split_is_trained_and_says_so(tmp_path: Path):
