@@ -47,6 +47,9 @@ def inspect(
     _print_duplicates(found)
     if found.absent:
         console.note(f"optional and not found: {', '.join(found.absent)}")
+    if found.skipped:
+        files = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(found.skipped.items()))
+        console.note(f"beside the pictures, not read: {files}")
 
 
 def _print_sets(found: Inspection) -> None:

@@ -84,6 +84,7 @@ def assemble(
         synthetic=parsed.synthetic,
         sets=sets,
         absent=absent,
+        skipped=parsed.skipped,
     )
 
 

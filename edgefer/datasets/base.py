@@ -91,7 +91,8 @@ class Dataset:
     counts duplicates among all rows of the files (``file``) and among those that are used (``usable``).
     ``synthetic`` sets are labelled so wherever their numbers appear. ``sets`` names what was merged, in the
     order of the rows' ``sources`` (the ``name`` alone where nothing was); ``absent`` the optional sets that
-    were not found. ``relabelled`` counts training rows whose label was corrected.
+    were not found. ``relabelled`` counts training rows whose label was corrected, ``skipped`` files beside the
+    pictures that were not read, by suffix.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Dataset:
     sets: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     relabelled: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.sets:
@@ -137,6 +139,7 @@ class Parsed:
     positions in ``SPLITS``, None where the files have none. ``subjects`` (N) are the people's keys.
     ``dropped`` maps a reason to the rows, bool (N,), that are left out for it; ``labels`` and ``soft`` mean
     nothing there. ``tied`` bool (N,) marks rows whose most-voted class is not unique, None where nobody voted.
+    ``skipped`` counts files beside the pictures that were not read, by suffix.
     """
 
     name: str
@@ -150,6 +153,7 @@ class Parsed:
     dropped: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     tied: npt.NDArray[np.bool_] | None = None
     synthetic: bool = False
+    skipped: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -39,6 +39,7 @@ class _Entry(Frozen, frozen=True):
     synthetic: bool
     sets: tuple[str, ...]
     absent: tuple[str, ...]
+    skipped: dict[str, int]
     checksums: dict[str, int]
 
 
@@ -97,7 +98,7 @@ def _open(place: Path) -> Dataset | None:
     except (OSError, ValueError, EOFError):
         return None
     facts = (entry.dropped, entry.ties, entry.census, entry.synthetic, entry.sets, entry.absent)
-    return Dataset(entry.name, entry.labels, splits, *facts)
+    return Dataset(entry.name, entry.labels, splits, *facts, skipped=entry.skipped)
 
 
 def _map(place: Path, split: Split) -> Subset:
@@ -137,6 +138,7 @@ def _write(dataset: Dataset, scratch: Path) -> None:
         synthetic=dataset.synthetic,
         sets=dataset.sets,
         absent=dataset.absent,
+        skipped=dataset.skipped,
         checksums={file.name: _checksum(file) for file in sorted(scratch.glob("*.npy"))},
     )
     (scratch / _ENTRY).write_bytes(msgspec.json.encode(entry))

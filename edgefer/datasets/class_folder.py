@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,15 +22,21 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), 2),
 }
 _OWN_NAMES = "folder"
+# What macOS puts into a ZIP file beside the folders.
+_NO_FOLDERS = ("__MACOSX",)
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """Files, their class folders' names and, where the layout has splits, split numbers; of one length."""
+    """Files, their class folders' names and, where the layout has splits, split numbers; of one length.
+
+    ``skipped`` are files in class folders that are no pictures.
+    """
 
     files: tuple[Path, ...]
     classes: tuple[str, ...]
     parts: tuple[int, ...] | None
+    skipped: tuple[Path, ...]
 
 
 def finds(path: Path) -> bool:
@@ -44,7 +51,8 @@ def _holds_pictures(folder: Path) -> bool:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+    folders = (item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+    return sorted(folder for folder in folders if folder.name not in _NO_FOLDERS)
 
 
 def _split_folders(path: Path) -> list[Path]:
@@ -60,11 +68,29 @@ def _class_roots(path: Path) -> list[Path]:
 def _list(path: Path) -> _Listing:
     roots = _class_roots(path)
     folders = [folder for root in roots for folder in _folders(root)]
-    found = [(file, folder) for folder in folders for file in pictures.pictures_in(folder)]
+    found = [(file, folder) for folder in folders for file in _pictures_of(folder)]
     files, classes = tuple(file for file, _ in found), tuple(folder.name for _, folder in found)
+    skipped = tuple(file for folder in folders for file in pictures.others_in(folder))
     if roots == [path]:
-        return _Listing(files, classes, None)
-    return _Listing(files, classes, tuple(SPLIT_NAMES[folder.parent.name.lower()] for _, folder in found))
+        return _Listing(files, classes, None, skipped)
+    parts = tuple(SPLIT_NAMES[folder.parent.name.lower()] for _, folder in found)
+    return _Listing(files, classes, parts, skipped)
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    """A class's pictures; a class that has none, or some where nobody looks, would be missed in silence."""
+    deeper = [inner for inner in _folders(folder) if pictures.pictures_in(inner)]
+    if deeper:
+        raise InputError(
+            f"{deeper[0]} holds pictures one level deeper than class folders do",
+            hint="put a class's pictures directly into its folder",
+        )
+    found = pictures.pictures_in(folder)
+    if not found:
+        raise InputError(
+            f"{folder} holds no pictures", hint=f"fill or remove it; read are {', '.join(pictures.SUFFIXES)}"
+        )
+    return found
 
 
 def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Parsed:
@@ -74,7 +100,8 @@ def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Pa
     by subject where file names carry one, never an image on two sides.
 
     Raises:
-        InputError: an image is damaged, a folder's name means no expression, or there is no training folder.
+        InputError: an image is damaged, a folder's name means no expression or there are no pictures directly in it,
+            or there is no training folder.
     """
     listing = _list(path)
     labels = _label_set(listing, label_set)
@@ -90,6 +117,7 @@ def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Pa
         parts=None,
         subjects=tuple(subject(file.name) for file in listing.files),
         dropped=dropped,
+        skipped=dict(Counter(file.suffix.lower() or file.name for file in listing.skipped)),
     )
     return parsed if listing.parts is None else replace(parsed, parts=_parts(listing.parts, parsed, path))
 
@@ -124,13 +152,19 @@ def _parts(given: tuple[int, ...], parsed: Parsed, path: Path) -> Numbers:
     return parts
 
 
+def sources(path: Path) -> tuple[Path, ...]:
+    """All files in class folders: those that are skipped are counted."""
+    listing = _list(path)
+    return (*listing.files, *listing.skipped)
+
+
 READERS = (
     Reader(
         id="class-folder",
         layout="a folder a class with images in it, perhaps below train/, validation/ and test/",
         label_sets=(_OWN_NAMES, *SINGLE_LABEL_SETS),
         finds=finds,
-        sources=lambda path: _list(path).files,
+        sources=sources,
         read=read,
         # Beside a CSV or JAFFE's images, a folder of pictures is another data set and not a class.
         rank=-1,

@@ -30,7 +30,7 @@ class SplitInspection(Frozen, frozen=True):
 class Inspection(Frozen, frozen=True):
     """Whole data; ``in_files`` counts duplicates among all rows, ``usable`` among those in use.
 
-    ``sets``, ``absent`` and ``relabelled`` are as in ``Dataset``.
+    ``sets``, ``absent``, ``relabelled`` and ``skipped`` are as in ``Dataset``.
     """
 
     data: str
@@ -39,6 +39,7 @@ class Inspection(Frozen, frozen=True):
     sets: tuple[str, ...]
     absent: tuple[str, ...]
     relabelled: int
+    skipped: dict[str, int]
     splits: dict[Split, SplitInspection]
     in_files: Census
     usable: Census
@@ -53,6 +54,7 @@ def inspect(dataset: Dataset) -> Inspection:
         sets=dataset.sets,
         absent=dataset.absent,
         relabelled=dataset.relabelled,
+        skipped=dataset.skipped,
         splits={split: _inspect_split(dataset, split, subset) for split, subset in dataset.splits.items()},
         in_files=dataset.census["file"],
         usable=dataset.census["usable"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -74,6 +75,7 @@ def _join(sets: Sequence[Parsed], names: tuple[str, ...]) -> Parsed:
         dropped={reason: _marks([one.dropped.get(reason) for one in sets], sets) for reason in reasons},
         tied=_marks([one.tied for one in sets], sets) if voted else None,
         synthetic=any(one.synthetic for one in sets),
+        skipped=dict(sum((Counter(one.skipped) for one in sets), Counter[str]())),
     )
 
 

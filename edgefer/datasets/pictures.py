@@ -11,13 +11,19 @@ from edgefer.datasets.fingerprints import Fingerprints, fingerprint
 from edgefer.errors import InputError
 from edgefer.preprocessing import Pixels, open_picture, read_pixels
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
 Box = tuple[int, int, int, int]
 
 
 def pictures_in(folder: Path) -> list[Path]:
     """The image files directly in ``folder``, sorted; hidden ones are none."""
     return sorted(file for file in folder.iterdir() if is_picture(file))
+
+
+def others_in(folder: Path) -> list[Path]:
+    """The files directly in ``folder`` that are no images, sorted; hidden ones do not count."""
+    files = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sorted(file for file in files if not is_picture(file))
 
 
 def is_picture(file: Path) -> bool:

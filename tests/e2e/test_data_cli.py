@@ -36,6 +36,13 @@ def test_inspect_prints_tables_and_takes_the_variable() -> None:
         assert words in done.stdout
 
 
+def test_inspect_says_which_files_are_no_pictures(tmp_path: Path) -> None:
+    (write_ck(tmp_path) / "anger" / "0.gif").touch()
+    done = edgefer("data", "inspect", "--data", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "beside the pictures, not read: 1 .gif" in done.stderr
+
+
 def test_import_fills_the_cache_and_says_where(tmp_path: Path) -> None:
     arguments = ("data", "import", "--data", "synthetic", "--labels", "ferplus-9")
     first = edgefer(*arguments, EDGEFER_CACHE=str(tmp_path))

@@ -132,13 +132,53 @@ def test_one_class_is_too_few(tmp_path: Path) -> None:
         load(class_folders(tmp_path, ("happy",), 3))
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "PNG"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "ppm", "PNG"])
 def test_every_image_format_is_read(tmp_path: Path, suffix: str) -> None:
     for name in ("happy", "sad"):
         for row in range(4):
             draw(tmp_path / name / f"{row}.{suffix}", row + len(name), (60, 40), "RGB")
     pixels = load(tmp_path, channels=3).split("train").pixels
     assert pixels.shape[1:] == (48, 48, 3)
+
+
+def test_gray_pgm_files_are_read(tmp_path: Path) -> None:
+    for name in ("happy", "sad"):
+        for row in range(4):
+            draw(tmp_path / name / f"{row}.pgm", row + len(name))
+    assert load(tmp_path).split("train").pixels.shape[1:] == (48, 48, 1)
+
+
+def test_a_class_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    class_folders(tmp_path, ("happy", "sad"), 2)
+    draw(tmp_path / "fear" / "0.gif", 1)
+    with pytest.raises(
+        InputError, match=r"fear holds no pictures; fill or remove it; read are \.png, .*\.webp"
+    ):
+        load(tmp_path)
+
+
+def test_pictures_one_level_deeper_are_refused(tmp_path: Path) -> None:
+    class_folders(tmp_path, ("happy", "sad"), 2)
+    draw(tmp_path / "sad" / "S001" / "0.png", 1)
+    with pytest.raises(InputError, match=r"sad.S001 holds pictures one level deeper"):
+        load(tmp_path)
+
+
+def test_files_that_are_no_pictures_are_counted_again_when_there_are_more(tmp_path: Path) -> None:
+    class_folders(tmp_path, ("happy", "sad"))
+    draw(tmp_path / "sad" / "0.gif", 1)
+    (tmp_path / "sad" / "Thumbs.db").touch()
+    (tmp_path / "sad" / ".DS_Store").touch()
+    assert load(tmp_path).skipped == load(tmp_path).skipped == {".gif": 1, ".db": 1}
+    draw(tmp_path / "happy" / "0.GIF", 1)
+    assert load(tmp_path).skipped == {".gif": 2, ".db": 1}
+
+
+def test_what_macos_puts_beside_the_split_folders_is_no_split(tmp_path: Path) -> None:
+    class_folders(tmp_path / "train", ("happy", "sad"))
+    class_folders(tmp_path / "test", ("happy", "sad"), 4)
+    (tmp_path / "__MACOSX" / "train").mkdir(parents=True)
+    assert sizes(load(tmp_path)) == {"train": 36, "validation": 4, "test": 8}
 
 
 def test_the_split_does_not_depend_on_the_size(tmp_path: Path) -> None:
