@@ -8,6 +8,9 @@ import msgspec
 
 from edgefer.spec import Frozen, InputSpec
 
+# NumPy's old generator, which Keras seeds too, takes no others.
+SEEDS = 2**32
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
@@ -229,6 +232,9 @@ class Recipe(Frozen, frozen=True):
     evaluation: EvaluationPart = EvaluationPart()
     stages: tuple[dict[str, Any], ...] = ()
     seed: int = 7
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.seed < SEEDS, f"seed must be in 0..{SEEDS - 1}")
 
 
 class Member(Frozen, frozen=True):

@@ -10,7 +10,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, open_model
-from edgefer.cli.options import OutPath, data_options, model_options
+from edgefer.cli.options import OutPath, data_options, model_options, seed_option
 
 if TYPE_CHECKING:
     from edgefer.compressing import Compressed, CompressRecord, StageRecord, Standing
@@ -56,7 +56,7 @@ COSTLY = 0.5  # points of weighted F1
     type=OutPath(),
     help="Folder for the run; compressed/MODEL by default. A stopped run in it goes on.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of all that is drawn.")
+@seed_option("Seed of all that is drawn.")
 @console.json_option
 def command(
     model: Path,

@@ -10,7 +10,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, golden_faces, open_model
-from edgefer.cli.options import OutPath, batch_sizes, data_options, model_options
+from edgefer.cli.options import OutPath, batch_sizes, data_options, model_options, seed_option
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ MOST_BATCHES = 128
     default="",
     help="Layers that int8 files leave in float; * and ? match parts of names. 'edgefer sensitivity' ranks them.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the calibration sample.")
+@seed_option("Seed of the calibration sample.")
 @click.option(
     "--golden",
     type=click.Choice(["data", "synthetic"]),

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from edgefer.recipe import SEEDS
+
 
 class OutPath(click.Path):
     """What a command will write: refused before the work, not after it, where nothing can be written."""
@@ -48,6 +50,11 @@ def records_option(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Folder for the RunRecords.",
     )(command)
+
+
+def seed_option(words: str) -> Callable[[Any], Any]:
+    """Add ``--seed`` with these words of help, passed on as ``seed: int``."""
+    return click.option("--seed", type=click.IntRange(0, SEEDS - 1), default=0, show_default=True, help=words)
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.models import Said, open_model
-from edgefer.cli.options import data_options, model_options
+from edgefer.cli.options import data_options, model_options, seed_option
 
 if TYPE_CHECKING:
     from edgefer.backbones.base import Backbone
@@ -27,7 +27,7 @@ DRAWN = 30  # bars that a page holds
 @click.option(
     "--calibration", default=200, show_default=True, help="Calibration images, drawn class-balanced."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of both samples.")
+@seed_option("Seed of both samples.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a bar chart as .svg, .png or .pdf."
 )

@@ -45,6 +45,12 @@ def test_every_option_has_help(words: tuple[str, ...]):
     assert not [option.name for option in options if not option.help]
 
 
+def test_every_seed_is_one_that_all_generators_take():
+    options = [option for command in COMMANDS.values() for option in command.params if option.name == "seed"]
+    assert [(option.type.min, option.type.max) for option in options] == [(0, 2**32 - 1)] * len(options)
+    assert options
+
+
 @pytest.mark.parametrize(
     "words", [words for words in COMMANDS if words[-1] in {"inspect", "verify", "bench"}]
 )

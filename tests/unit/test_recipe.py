@@ -85,6 +85,7 @@ def test_an_unknown_key_in_a_schedule_is_found(own: Path):
         ('labels = "ferplus-9"', "", "missing required field `labels`"),
         ('preset = "none"', 'preset = "stron"', "did you mean 'strong'"),
         ('preset = "none"', "rotation = 200", "rotation must be in 0..180"),
+        ("seed = 7", "seed = -1", "seed: seed must be in 0..4294967295"),
         ("[data]", "[data", "not valid TOML"),
     ],
 )
