@@ -42,6 +42,10 @@ class UntrustedCodeError(InputError):
     """A model file that carries code, opened without ``--trust``."""
 
 
+class NotFiniteError(InputError):
+    """A network whose answers are NaN or infinite."""
+
+
 class MissingExtraError(InputError):
     """A command needs packages that are not installed."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.base import Backbone
-from edgefer.errors import InputError
+from edgefer.errors import InputError, NotFiniteError
 from edgefer.metrics import mcnemar_p, score
 from edgefer.preprocessing import Floats, Pixels, to_floats
 from edgefer.spec import InputSpec
@@ -37,11 +37,16 @@ def probabilities(backbone: Backbone, pixels: Pixels, *, batch: int = 256) -> Fl
     """Class probabilities float32 (N, classes) for uint8 images (N, H, W, C).
 
     Raises:
+        NotFiniteError: an output is NaN or infinite.
         InputError: the outputs are no probabilities.
     """
     run = _runner(backbone)
     parts = [run(to_floats(pixels[i : i + batch], backbone.input)) for i in range(0, len(pixels), batch)]
     outputs = np.concatenate(parts).astype(np.float32)
+    if not np.isfinite(outputs).all():
+        raise NotFiniteError(
+            f"{backbone.name}: its outputs hold NaN or infinity", hint="train it again or repair the file"
+        )
     if not np.allclose(outputs.sum(axis=1), 1.0, atol=1e-3) or outputs.min() < 0:
         raise InputError(
             f"{backbone.name}: its outputs do not sum to 1, so they are no probabilities",

@@ -16,7 +16,7 @@ from edgefer.backbones.evaluation import probabilities
 from edgefer.compression.base import Workshop
 from edgefer.compression.tf_keras_checkpoint import Epoch, History, assign, restore, save, values_of
 from edgefer.datasets.base import Dataset
-from edgefer.errors import TrainingError
+from edgefer.errors import NotFiniteError, TrainingError
 from edgefer.metrics import Score, score
 from edgefer.recipe import TrainingPart, Tuning
 
@@ -133,7 +133,10 @@ def _epoch(run: _Run, history: History, number: int, callbacks: Sequence[Any]) -
     loss = _fit(run, history, number)
     for callback in callbacks:
         callback.on_epoch_end(number - 1)
-    verdict = judge(run.backbone, run.workshop.dataset, run.tuning.training.targets)
+    try:
+        verdict = judge(run.backbone, run.workshop.dataset, run.tuning.training.targets)
+    except NotFiniteError as error:
+        raise _diverged(run, "the network's answers are no numbers any more at the end", number) from error
     return Epoch(
         number=number,
         loss=loss,
@@ -157,10 +160,14 @@ def _fit(run: _Run, history: History, number: int) -> float:
         run.model.optimizer.learning_rate = rate
         losses.append(float(run.model.train_on_batch(inputs, targets, sample_weight=weights)))
         if not math.isfinite(losses[-1]):
-            raise TrainingError(
-                f"the loss is no number any more in step {step} of epoch {number} of {run.backbone.name}",
-                hint=f"lower tuning.training.learning_rate and empty {run.workshop.folder}",
-            )
+            raise _diverged(run, f"the loss is no number any more in step {step}", number)
         remark = f"epoch {number}/{training.epochs} loss {fmean(losses):.3f}"
         run.workshop.step((number - 1) * steps + step, training.epochs * steps, remark)
     return fmean(losses)
+
+
+def _diverged(run: _Run, what: str, number: int) -> TrainingError:
+    return TrainingError(
+        f"{what} of epoch {number} of {run.backbone.name}",
+        hint=f"lower tuning.training.learning_rate and empty {run.workshop.folder}",
+    )

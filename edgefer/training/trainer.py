@@ -18,7 +18,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.datasets.base import Dataset
 from edgefer.datasets.scoring import require_own_images
-from edgefer.errors import SettingError, TrainingError
+from edgefer.errors import NotFiniteError, SettingError, TrainingError
 from edgefer.metrics import score
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe, TrainingPart
@@ -54,7 +54,7 @@ def train(
     Raises:
         SettingError: the network cannot be built as the recipe says, or the data does not fit it.
         InputError: ``out`` is not as it must be, or a split has no image of its own to be scored on.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss, or an answer, is no number any more.
     """
     _check_fits(recipe, dataset)
     request = Request(
@@ -145,7 +145,11 @@ def _judged_weights(run: Run, number: int) -> AbstractContextManager[None]:
 def _judge(run: Run, number: int, loss: float, started: float) -> Epoch:
     """Score the network on the validation split."""
     validation = run.dataset.split("validation")
-    predicted = probabilities(run.backbone, validation.pixels)
+    try:
+        predicted = probabilities(run.backbone, validation.pixels)
+    except NotFiniteError as error:
+        # The last step's own loss was one of the weights before it.
+        raise _diverged(run, "the network's answers are no numbers any more at the end", number) from error
     found = score(validation.labels, predicted.argmax(axis=1), run.dataset.labels, rows=validation.sha256)
     return Epoch(
         number=number,
@@ -172,15 +176,15 @@ def _fit(run: Run, history: tuple[Epoch, ...], number: int) -> float:
         model.optimizer.learning_rate = rate
         losses.append(float(model.train_on_batch(*batch)))
         if not math.isfinite(losses[-1]):
-            raise _diverged(run, number, step)
+            raise _diverged(run, f"the loss is no number any more in step {step}", number)
         remark = f"epoch {number}/{training.epochs} loss {fmean(losses):.3f}"
         run.hooks.step((number - 1) * steps + step, training.epochs * steps, remark)
     return fmean(losses)
 
 
-def _diverged(run: Run, number: int, step: int) -> TrainingError:
+def _diverged(run: Run, what: str, number: int) -> TrainingError:
     return TrainingError(
-        f"the loss is no number any more in step {step} of epoch {number} of {run.recipe.id}",
+        f"{what} of epoch {number} of {run.recipe.id}",
         hint=f"lower training.learning_rate; {number - 1} finished epochs are kept in {run.folder.path}",
     )
 

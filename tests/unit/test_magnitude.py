@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,9 @@ def test_the_schedule_ends_with_a_choice_and_within_the_training(
 def test_a_plan_in_figures():
     chosen = options(begin=0.1, end=0.5, tuning=tuning(10))
     assert plan_of(chosen, 200) == Plan(begin=200, end=1000, frequency=80, first_epoch=5)
+
+
+def test_a_training_that_explodes_in_its_last_step_is_named_too(network: Any, tmp_path: Path):
+    burst = replace(workshop(tmp_path), rate=lambda _, epoch, __: 1e38 if epoch == 1 else 1e-3)
+    with pytest.raises(TrainingError, match=r"no numbers any more at the end of epoch 1.*lower tuning"):
+        run(backbone_of(network), options(tuning=tuning(1, optimizer="sgd")), burst)

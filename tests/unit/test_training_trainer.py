@@ -160,6 +160,13 @@ def test_a_diverging_run_stops_and_keeps_nothing_half_written(tmp_path: Path):
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["request.json"]
 
 
+def test_weights_lost_in_an_epochs_last_step_are_a_divergence_too(tmp_path: Path):
+    one_step = ("training.batch_size=48", "training.optimizer=sgd-nesterov", "training.learning_rate=1e38")
+    with pytest.raises(TrainingError, match=r"no numbers any more at the end of epoch 1 .*learning_rate"):
+        train(tiny_recipe(*one_step), tiny_dataset(), tmp_path / "run")
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["request.json"]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
