@@ -115,7 +115,8 @@ def f1_intervals(
 ) -> tuple[tuple[float, float], ...]:
     """95 % percentile bootstrap interval of each class's F1, rows (N,) being drawn anew.
 
-    A resample without a true or predicted row of the class has an F1 of 0, as in ``score``.
+    A resample without a true or predicted row of the class has an F1 of 0, as in ``score``. Fewer than two rows
+    cannot be drawn otherwise than they are: both ends are the F1 itself.
     """
     from scipy.stats import bootstrap
 
@@ -126,6 +127,10 @@ def f1_intervals(
     intervals = []
     for number in range(classes):
         true, said = (np.asarray(values == number, np.float64) for values in (labels, predictions))
+        if len(labels) < 2:
+            only = float(f1(true * said, true, said))
+            intervals.append((only, only))
+            continue
         found = bootstrap(
             (true * said, true, said),
             f1,

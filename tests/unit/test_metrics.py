@@ -182,6 +182,11 @@ def test_intervals_hold_the_score_and_tell_rare_classes_from_common_ones():
     assert widths[0] < widths[1] < widths[2]
 
 
+def test_of_a_single_row_or_none_the_interval_is_the_score():
+    assert f1_intervals(np.array([1]), np.array([1]), 2) == ((0.0, 0.0), (1.0, 1.0))
+    assert f1_intervals(np.array([], np.int64), np.array([], np.int64), 1) == ((0.0, 0.0),)
+
+
 def test_a_class_that_never_comes_up_has_no_interval_above_zero():
     labels = np.array([0, 1] * 20)
     assert f1_intervals(labels, labels, 3)[2] == (0.0, 0.0)
