@@ -23,10 +23,7 @@ def score_sets(dataset: Dataset, subset: Subset, predictions: Numbers) -> tuple[
     Raises:
         InputError: the data was not merged from several sets.
     """
-    if len(dataset.sets) < 2:
-        raise InputError(
-            f"{dataset.name} is one set, there are none to tell apart", hint="leave --by-set away"
-        )
+    require_several(dataset)
     present = [number for number in range(len(dataset.sets)) if (subset.sources == number).any()]
     return tuple(_score_set(dataset, subset, predictions, number) for number in present)
 
