@@ -28,7 +28,7 @@ from edgefer.formats.base import Format
 from edgefer.metrics import Score
 from edgefer.racing import Race, race
 from edgefer.spec import Cost, Frozen, Step
-from edgefer.training.record import DataUsed, data_used, installed_tools, write_record
+from edgefer.training.record import DataUsed, data_used, installed_tools, read_record, write_record
 from edgefer.training.run import Hooks
 from edgefer.training.scoring import full_score, scores_of_test
 from edgefer.workshop import workshop
@@ -180,10 +180,7 @@ def _claim(out: Path, request: CompressRequest) -> None:
     if all(each == file or each.is_dir() for each in out.rglob("*")):
         write_record(file, request)
         return
-    try:
-        before = msgspec.json.decode(file.read_bytes(), type=CompressRequest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error})", hint="give another --out") from error
+    before = read_record(file, CompressRequest)
     if msgspec.to_builtins(before) != msgspec.to_builtins(request):
         raise InputError(
             f"{out} was begun with another model, data, teachers or other stages",
@@ -196,13 +193,7 @@ def _finished(folder: Path) -> tuple[Backbone, StageRecord] | None:
     file = folder / _STAGE
     if not file.exists():
         return None
-    try:
-        record = msgspec.json.decode(file.read_bytes(), type=StageRecord)
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(
-            f"{file}: cannot be read ({error})", hint="begin again with another --out"
-        ) from error
-    backbone = load_backbone(folder / _BACKBONE)
+    record, backbone = read_record(file, StageRecord), load_backbone(folder / _BACKBONE)
     if backbone.sha256 != record.sha256:
         raise InputError(
             f"{folder / _BACKBONE}: is not what this stage made", hint="begin again with another --out"

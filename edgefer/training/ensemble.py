@@ -35,6 +35,7 @@ from edgefer.training.record import (
     TrainRecord,
     data_used,
     installed_tools,
+    read_record,
     write_record,
 )
 from edgefer.training.run import Hooks
@@ -178,20 +179,11 @@ def _claim(out: Path, request: EnsembleRequest, resume: bool) -> None:
         raise InputError(
             f"{out} {what}: nothing to resume", hint="leave --resume away, or give another --out"
         )
-    if _decoded(file, EnsembleRequest) != request:
+    if read_record(file, EnsembleRequest) != request:
         raise InputError(
             f"{out} was begun with other settings or data",
             hint="resume with the same recipe, settings and data, or give another --out",
         )
-
-
-def _decoded(path: Path, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error})", hint="begin again with another --out"
-        ) from error
 
 
 def _shared(hooks: Hooks, number: int, members: int) -> Hooks:
@@ -208,7 +200,7 @@ def _train_member(job: _Job, hooks: Hooks) -> TrainRecord:
 
     finished = job.folder.path / "train.json"
     if finished.exists():
-        record: TrainRecord = _decoded(finished, TrainRecord)
+        record: TrainRecord = read_record(finished, TrainRecord)
         asked = Request(recipe=job.recipe, overrides=job.overrides, data=data_used(job.dataset))
         if (record.request.recipe, record.request.data) != (asked.recipe, asked.data):
             raise InputError(

@@ -24,7 +24,7 @@ import msgspec
 
 from edgefer.errors import InputError
 from edgefer.spec import Frozen
-from edgefer.training.record import Epoch, Request, write_history, write_record
+from edgefer.training.record import Epoch, Request, read_record, write_history, write_record
 
 
 class State(Frozen, frozen=True):
@@ -79,14 +79,14 @@ class RunFolder:
             raise InputError(
                 f"{self.path} {what}: nothing to resume", hint="leave --resume away, or give another --out"
             )
-        before = _read(self.path / "request.json", Request)
+        before = read_record(self.path / "request.json", Request)
         if changed := _differences(msgspec.to_builtins(before), msgspec.to_builtins(request)):
             raise InputError(
                 f"{self.path} was begun with other settings: {', '.join(changed)}",
                 hint="resume with the same recipe, settings and data, or give another --out",
             )
         state = self.path / "state.json"
-        return _read(state, State) if state.exists() else None
+        return read_record(state, State) if state.exists() else None
 
     @property
     def unfinished(self) -> bool:
@@ -114,15 +114,6 @@ class RunFolder:
             for file in self.path.glob(pattern):
                 if file.name not in keep:
                     file.unlink()
-
-
-def _read(path: Path, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error})", hint="begin again with another --out"
-        ) from error
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

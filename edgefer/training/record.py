@@ -7,10 +7,12 @@ import io
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edgefer.datasets.base import Dataset
+from edgefer.errors import InputError
 from edgefer.files import write_atomic
 from edgefer.metrics import Score
 from edgefer.recipe import Recipe
@@ -141,6 +143,20 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
     writer.writeheader()
     writer.writerows(msgspec.to_builtins(epoch) for epoch in history)
     write_atomic(path, text.getvalue().encode())
+
+
+def read_record(path: Path, kind: Any) -> Any:
+    """Read back what ``write_record`` wrote of a ``kind`` into the folder of a run.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error})", hint="begin again with another --out"
+        ) from error
 
 
 def write_record(path: Path, record: Frozen) -> None:
