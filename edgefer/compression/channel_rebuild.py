@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from edgefer.backbones.rebuilding import copied_weights, remade
 from edgefer.compression.channel_groups import Channels, Keep
 from edgefer.compression.channel_marks import Use
-from edgefer.compression.rebuilding import copied_weights, remade
 
 
 def rebuilt(channels: Channels, keep: Keep) -> Any:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from edgefer.backbones.graph import Call, consumers, macs_of, replay
-from edgefer.compression.rebuilding import copied_weights, put_to_work, remade
+from edgefer.backbones.rebuilding import copied_weights, put_to_work, remade
 from edgefer.spec import Cost
 
 

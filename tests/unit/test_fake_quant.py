@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgefer.errors import InputError
+from edgefer.errors import ConversionError, InputError
 from edgefer.quantization import Affine, Range, affine, rounded, rounded_weights
 from tests.unit.quantizable import mobile_network, noise, separable_network
 
@@ -94,6 +94,61 @@ def test_a_shared_layer_is_refused():
     value = keras.layers.GlobalAveragePooling2D()(shared(shared(image)))
     with pytest.raises(InputError, match="'twice' is called more than once"):
         inference_graph(keras.Model(image, keras.layers.Softmax()(value)))
+
+
+def headed(*layers):
+    """The layers one after the other on images of 12x12, and a head."""
+    head = (keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax"))
+    return keras.Sequential([keras.Input((12, 12, 3)), *layers, *head])
+
+
+def test_an_adapted_normalization_does_in_the_inference_graph_what_it_did():
+    from edgefer.compression.inference_graph import inference_graph
+
+    front = keras.layers.Normalization()
+    front.adapt(noise(32) * 60 + 120)
+    model = headed(front, keras.layers.Conv2D(4, 3, activation="relu"))
+    floats = noise(9, seed=1) * 60 + 120
+    np.testing.assert_allclose(inference_graph(model)(floats), model(floats), atol=2e-6)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgetful(keras.layers.Layer):
+    """Multiplies by a factor that neither its configuration nor its weights tell."""
+
+    factor = 1.0
+
+    def call(self, value):
+        return value * self.factor
+
+
+def test_an_inference_graph_that_answers_something_else_is_refused():
+    from edgefer.compression.inference_graph import inference_graph
+
+    layer = Forgetful()
+    layer.factor = 20.0
+    with pytest.raises(ConversionError, match="batch norms folded its outputs differ by"):
+        inference_graph(headed(layer, keras.layers.Conv2D(4, 3)))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_may_differ_by_its_own_rounding(policy):
+    from edgefer.compression.inference_graph import inference_graph
+
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = mobile_network()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert inference_graph(model).count_params() > 0
+
+
+def test_a_layer_with_code_that_is_not_trusted_is_named():
+    from edgefer.compression.inference_graph import inference_graph
+
+    model = headed(keras.layers.Lambda(lambda value: value * 2, name="code"), keras.layers.Conv2D(4, 3))
+    with pytest.raises(ConversionError, match=r"layer 'code' \(Lambda\) cannot be made again"):
+        inference_graph(model)
 
 
 def simulation_of(model, rows=32):

@@ -1,4 +1,4 @@
-"""A network made again from new layers: some narrower, some left out."""
+"""A network made again from new layers: some narrower, some left out; and whether it does the same."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ def remade(model: Any, settings: Settings, weights: Weights, work: Callable[...,
         if id(layer) not in copies:
             copies[id(layer)] = (
                 layer,
-                _again(layer, {"name": _free_name(layer.name, names), **settings(layer)}),
+                again(layer, {"name": free_name(layer.name, names), **settings(layer)}),
             )
         return work(copies[id(layer)][1], *args, **kwargs)
 
     image = keras.Input(batch_shape=source.shape, dtype=source.dtype, name=source.name)
     network = keras.Model(image, replay(model, image, call), name=model.name)
     for layer, copy in copies.values():
-        _give(copy, weights(layer))
+        give(copy, weights(layer))
     return network
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """``name``, with a number behind it if it is ``taken``; what is returned is taken from then on."""
     number, free = 1, name
     while free in taken:
         number += 1
@@ -64,7 +65,12 @@ def _free_name(name: str, taken: set[str]) -> str:
     return free
 
 
-def _again(layer: Any, settings: Mapping[str, Any]) -> Any:
+def again(layer: Any, settings: Mapping[str, Any]) -> Any:
+    """A new layer, without weights, of the configuration of ``layer`` with these ``settings`` in it.
+
+    Raises:
+        ConversionError: the layer cannot be made again from its configuration.
+    """
     try:
         return type(layer).from_config({**layer.get_config(), **settings})
     except Exception as error:  # layers raise whatever they like
@@ -75,9 +81,17 @@ def _again(layer: Any, settings: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _give(copy: Any, weights: Sequence[Any]) -> None:
+def give(copy: Any, weights: Sequence[Any]) -> None:
+    """Set the weights of a layer that has been called, and what it derives from them."""
     if weights:
         copy.set_weights(weights)
     # Normalization derives what it computes with from its weights.
     if hasattr(copy, "finalize_state"):
         copy.finalize_state()
+
+
+def difference(one: Any, other: Any) -> float:
+    """How far two networks' outputs are apart on seeded noise: at most, as a share of the largest (at least 1)."""
+    noise = np.random.default_rng(0).normal(size=(4, *other.input_shape[1:])).astype(np.float32)
+    found, expected = (np.asarray(each(noise, training=False), np.float64) for each in (one, other))
+    return float(np.max(np.abs(found - expected)) / max(1.0, np.max(np.abs(expected))))
