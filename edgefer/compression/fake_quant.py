@@ -90,13 +90,13 @@ def simulate(network: Any, floats: Floats) -> Simulation:
     rounding = _rounding_class()
     ends = _unit_ends(calls(network))
     made: list[tuple[Any, Any]] = []
-    sums: list[Any] = []
+    sums: dict[int, Any] = {}
     numbers = count()
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         output = layer(*args, **kwargs)
         if has_kernel(layer):
-            sums.append(keras.ops.mean(output, axis=tuple(range(len(output.shape) - 1))))
+            sums[id(layer)] = keras.ops.mean(output, axis=tuple(range(len(output.shape) - 1)))
         end = ends.get(next(numbers))
         if end is None:
             return output
@@ -107,7 +107,9 @@ def simulate(network: Any, floats: Floats) -> Simulation:
     model = keras.Model(image, replay(network, image, call))
     units = tuple(_unit(layer, one) for layer, one in made)
     _set_ranges(keras.Model(image, [unit.rounding.input for unit in units]), units, floats)
-    return Simulation(model, keras.Model(image, sums), units)
+    # A unit ends behind its ReLU, and between it and the layer others may have run.
+    means = [sums[id(unit.layer)] for unit in units if unit.exact is not None]
+    return Simulation(model, keras.Model(image, means), units)
 
 
 def _unit(layer: Any, rounding: Any) -> Unit:

@@ -27,6 +27,35 @@ def test_channel_means_of_the_quantized_network_become_the_exact_ones():
     assert after < before / 20
 
 
+@pytest.mark.parametrize("width", [8, 4])
+def test_each_layer_gets_its_own_shift_where_a_relu_runs_after_the_next_layer(width):
+    from edgefer.compression.bias_correction import channel_means, correct_biases
+    from edgefer.compression.fake_quant import simulate
+    from edgefer.compression.inference_graph import inference_graph
+
+    floats = noise(48)
+    simulation = simulate(inference_graph(parallel_network(width)), floats)
+    assert [unit.name for unit in simulation.weighted] == ["stem", "plain", "curved", "head"]
+    exact = channel_means(simulation, floats)
+    assert [len(means) for means in exact] == [8, width, 8, 3]
+    correct_biases(simulation, floats)
+    simulation.switch(simulation.names)
+    # As above: float32 rounding of the means is left.
+    assert gap(channel_means(simulation, floats), exact) < 1e-4
+
+
+def parallel_network(width):
+    """Two convolutions of one tensor; the one that Keras runs first has its ReLU after the second."""
+    layers = keras.layers
+    keras.utils.set_random_seed(6)
+    image = keras.Input((12, 12, 3))
+    value = layers.Conv2D(8, 3, strides=2, activation="relu", name="stem")(image)
+    curved = layers.ReLU()(layers.Conv2D(8, 3, padding="same", name="curved")(value))
+    plain = layers.Conv2D(width, 1, name="plain")(value)
+    value = layers.GlobalAveragePooling2D()(layers.Concatenate()([plain, curved]))
+    return keras.Model(image, layers.Dense(3, activation="softmax", name="head")(value))
+
+
 def gap(means, exact):
     return max(np.abs(a - b).max() for a, b in zip(means, exact, strict=True))
 
