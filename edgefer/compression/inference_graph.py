@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.graph import Call, calls, consumers, replay
-from edgefer.backbones.rebuilding import again, copied_weights, difference, give
+from edgefer.backbones.rebuilding import again, copied_weights, difference, free_name, give
 from edgefer.errors import ConversionError, InputError
 
 Weights = npt.NDArray[np.float64]
@@ -55,7 +55,8 @@ def channel_axes(layer: Any) -> tuple[int, ...]:
 def inference_graph(model: Any) -> Any:
     """Rebuild ``model`` flat: batch norms folded, separable convolutions split, activations apart, biases everywhere.
 
-    Outputs are the same up to float32 rounding. The given model keeps its weights, none are shared.
+    Outputs are the same up to float32 rounding. The given model keeps its weights, none are shared. Every call is a
+    layer with a name of its own: the second of a name gets a number.
 
     Raises:
         InputError: a layer with weights is called more than once.
@@ -67,16 +68,16 @@ def inference_graph(model: Any) -> Any:
     _refuse_shared(network)
     norms = _norms(network)
     folded = {id(norm) for norm in norms.values()}
-    copies: dict[int, Any] = {}
+    names = {"image"}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if id(layer) in folded:
             return args[0]
         if isinstance(layer, keras.layers.SeparableConv2D):
-            return _split(layer, norms.get(id(layer)), args[0])
+            return _split(layer, norms.get(id(layer)), args[0], names)
         if has_kernel(layer):
-            return _folded(layer, norms.get(id(layer)), args[0])
-        return _copied(layer, copies, args, kwargs)
+            return _folded(layer, norms.get(id(layer)), args[0], names)
+        return _copied(layer, free_name(layer.name, names), *args, **kwargs)
 
     image = keras.Input(model.inputs[0].shape[1:], name="image")
     network = keras.Model(image, replay(model, image, call), name=model.name)
@@ -111,31 +112,31 @@ def _norms(network: list[Call]) -> dict[int, Any]:
     return found
 
 
-def _folded(layer: Any, norm: Any, value: Any) -> Any:
+def _folded(layer: Any, norm: Any, value: Any, names: set[str]) -> Any:
     """``layer`` and ``norm`` as one layer at work on ``value``, then the activation."""
-    config = {**layer.get_config(), "use_bias": True, "activation": "linear"}
-    copy = type(layer).from_config(config)
+    name = free_name(layer.name, names)
+    copy = again(layer, {"name": name, "use_bias": True, "activation": "linear"})
     output = copy(value)
     bias = layer.bias if layer.use_bias else np.zeros(copy.bias.shape)
     copy.set_weights(_absorbed(np.asarray(layer.kernel), np.asarray(bias), norm, channel_axes(layer)))
-    return _activated(layer, output)
+    return _activated(layer, name, output, names)
 
 
-def _split(layer: Any, norm: Any, value: Any) -> Any:
+def _split(layer: Any, norm: Any, value: Any, names: set[str]) -> Any:
     """A separable convolution as a depthwise one and a 1x1 convolution that takes ``norm`` in."""
     import keras
 
-    config = layer.get_config()
+    name, config = free_name(layer.name, names), layer.get_config()
     same = ("strides", "padding", "dilation_rate", "depth_multiplier", "data_format")
     depthwise = keras.layers.DepthwiseConv2D(
-        layer.kernel_size, **{key: config[key] for key in same}, name=f"{layer.name}_depthwise"
+        layer.kernel_size, **{key: config[key] for key in same}, name=free_name(f"{name}_depthwise", names)
     )
-    pointwise = keras.layers.Conv2D(layer.filters, 1, data_format=layer.data_format, name=layer.name)
+    pointwise = keras.layers.Conv2D(layer.filters, 1, data_format=layer.data_format, name=name)
     output = pointwise(depthwise(value))
     depthwise.set_weights([np.asarray(layer.depthwise_kernel), np.zeros(depthwise.bias.shape)])
     bias = np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters)
     pointwise.set_weights(_absorbed(np.asarray(layer.pointwise_kernel), bias, norm, (3,)))
-    return _activated(layer, output)
+    return _activated(layer, name, output, names)
 
 
 def _absorbed(kernel: Any, bias: Any, norm: Any, axes: tuple[int, ...]) -> Affinity:
@@ -150,21 +151,22 @@ def _absorbed(kernel: Any, bias: Any, norm: Any, axes: tuple[int, ...]) -> Affin
     return Affinity(kernel * factor.reshape(shape), (bias - mean) * factor + shift)
 
 
-def _activated(layer: Any, value: Any) -> Any:
+def _activated(layer: Any, name: str, value: Any, names: set[str]) -> Any:
+    """The activation of ``layer``, whose copy is called ``name``, at work on ``value``."""
     import keras
 
     if layer.activation is keras.activations.linear:
         return value
-    return keras.layers.Activation(layer.activation, name=f"{layer.name}_{layer.activation.__name__}")(value)
+    kind = layer.activation.__name__
+    return keras.layers.Activation(layer.activation, name=free_name(f"{name}_{kind}", names))(value)
 
 
-def _copied(layer: Any, copies: dict[int, Any], args: Any, kwargs: Any) -> Any:
-    """Any other layer at work, as a copy with the same weights; plain operations have none."""
-    import keras
+def _copied(layer: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Any other layer or operation at work, as a copy called ``name`` with the same weights.
 
-    if not isinstance(layer, keras.layers.Layer):
-        return layer(*args, **kwargs)
-    copy = copies.setdefault(id(layer), again(layer, {}))
+    Each call gets a copy: what a layer makes in two places has two ranges.
+    """
+    copy = again(layer, {"name": name})
     output = copy(*args, **kwargs)
     give(copy, copied_weights(layer))
     return output

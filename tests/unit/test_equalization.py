@@ -37,6 +37,26 @@ def test_a_capped_channel_takes_part_as_far_as_data_leave_room():
     assert all(layer.max_value == 6 for layer in caps)
 
 
+@pytest.mark.parametrize("width", [4, 6])
+def test_one_cap_in_two_places_leaves_each_the_room_that_it_has(width):
+    layers = keras.layers
+    keras.utils.set_random_seed(7)
+    cap = layers.ReLU(6.0)
+    image = keras.Input((12, 12, 3))
+    value = cap(layers.Conv2D(4, 3, name="low")(image))
+    value = cap(layers.Conv2D(width, 3, name="high")(value))
+    value = layers.GlobalAveragePooling2D()(value)
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(value))
+    # What the second call makes is near 6, by its bias, and its small weights ask for a larger output still.
+    low, high = model.get_layer("low"), model.get_layer("high")
+    low.kernel.assign(low.kernel * 0.3)
+    high.kernel.assign(high.kernel * 0.1)
+    high.bias.assign(high.bias + 5.5)
+    network, done = equalized(model, noise(16))
+    assert done.pairs == 2
+    np.testing.assert_allclose(network(noise(16)), model(noise(16)), atol=1e-4)
+
+
 def test_ranges_of_a_pair_agree_afterwards():
     from edgefer.compression.equalization import find_pairs
 

@@ -151,6 +151,29 @@ def test_a_layer_with_code_that_is_not_trusted_is_named():
         inference_graph(model)
 
 
+def test_of_two_layers_with_one_name_the_second_gets_a_number():
+    from edgefer.compression.inference_graph import inference_graph
+
+    layers = keras.layers
+    inner = [layers.Conv2D(4, 3, activation="relu", name="twin"), layers.Activation("relu", name="twin_relu")]
+    model = headed(
+        keras.Sequential([keras.Input((12, 12, 3)), *inner]), layers.SeparableConv2D(4, 3, name="twin")
+    )
+    network = inference_graph(model)
+    names = [layer.name for layer in network.layers][1:6]
+    assert names == ["twin", "twin_relu", "twin_relu_2", "twin_2_depthwise", "twin_2"]
+    np.testing.assert_allclose(network(noise(9)), model(noise(9)), atol=2e-6)
+
+
+def test_an_activation_that_is_called_twice_is_two_units():
+    swish = keras.layers.Activation("swish", name="swish")
+    model = headed(keras.layers.Conv2D(4, 3), swish, keras.layers.Conv2D(4, 3), swish)
+    simulation = simulation_of(model)
+    assert {"swish", "swish_2"} < set(simulation.names)
+    simulation.switch(("swish_2",))
+    assert [unit.name for unit in simulation.units if float(unit.rounding.enabled)] == ["swish_2"]
+
+
 def simulation_of(model, rows=32):
     from edgefer.compression.fake_quant import simulate
     from edgefer.compression.inference_graph import inference_graph
