@@ -155,10 +155,13 @@ def _activated(layer: Any, name: str, value: Any, names: set[str]) -> Any:
     """The activation of ``layer``, whose copy is called ``name``, at work on ``value``."""
     import keras
 
-    if layer.activation is keras.activations.linear:
+    activation = layer.activation
+    if activation is keras.activations.linear:
         return value
-    kind = layer.activation.__name__
-    return keras.layers.Activation(layer.activation, name=free_name(f"{name}_{kind}", names))(value)
+    if isinstance(activation, keras.layers.Layer):
+        return _copied(activation, free_name(f"{name}_{activation.name}", names), value)
+    kind = getattr(activation, "__name__", type(activation).__name__)
+    return keras.layers.Activation(activation, name=free_name(f"{name}_{kind}", names))(value)
 
 
 def _copied(layer: Any, name: str, *args: Any, **kwargs: Any) -> Any:

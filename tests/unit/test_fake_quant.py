@@ -165,6 +165,28 @@ def test_of_two_layers_with_one_name_the_second_gets_a_number():
     np.testing.assert_allclose(network(noise(9)), model(noise(9)), atol=2e-6)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Steep:
+    """An activation that has no name."""
+
+    def __call__(self, value):
+        return keras.ops.tanh(value * 3)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("activation", [keras.layers.LeakyReLU(0.1, name="leaky"), Steep()])
+def test_activations_that_are_objects_stand_apart_too(activation):
+    from edgefer.compression.inference_graph import inference_graph
+
+    model = headed(keras.layers.Conv2D(4, 3, activation=activation, name="first"))
+    network = inference_graph(model)
+    assert network.get_layer("first").activation is keras.activations.linear
+    assert network.layers[2].name in ("first_leaky", "first_Steep")
+    np.testing.assert_allclose(network(noise(9)), model(noise(9)), atol=2e-6)
+
+
 def test_an_activation_that_is_called_twice_is_two_units():
     swish = keras.layers.Activation("swish", name="swish")
     model = headed(keras.layers.Conv2D(4, 3), swish, keras.layers.Conv2D(4, 3), swish)
