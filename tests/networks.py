@@ -69,3 +69,18 @@ def application(name: str, size: int = 48, classes: int = 9, **options: Any) -> 
     features = keras.layers.Dropout(0.2)(features)
     output = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
     return keras.Model(body.input, output, name=name.lower())
+
+
+def twins() -> Any:
+    """A nested body on images of 12x12 and a head that have layers of one name; the body ends in a residual sum."""
+    import keras
+
+    layers = keras.layers
+    keras.utils.set_random_seed(8)
+    inner = keras.Input((12, 12, 3))
+    value = layers.Conv2D(4, 3, padding="same", activation="relu", name="twin")(inner)
+    value = layers.Add(name="sum")([value, layers.Conv2D(4, 1)(value)])
+    image = keras.Input((12, 12, 3))
+    value = layers.Flatten()(keras.Model(inner, value, name="body")(image))
+    value = layers.Dense(6, activation="relu", name="twin")(value)
+    return keras.Model(image, layers.Dense(9, activation="softmax", name="sum")(value), name="twins")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from edgefer.spec import Cost
@@ -37,6 +37,17 @@ def _is_graph(layer: Any) -> bool:
     import keras
 
     return isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph")
+
+
+def operations(model: Any) -> Iterator[Any]:
+    """The layers of ``model`` and the plain operations between them, nested models opened."""
+    import keras
+
+    for one in model.layers if isinstance(model, keras.Sequential) else model.operations:
+        if isinstance(one, keras.Model) and _is_graph(one):
+            yield from operations(one)
+        elif not isinstance(one, keras.layers.InputLayer):
+            yield one
 
 
 class Call(NamedTuple):

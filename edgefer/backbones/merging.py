@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.graph import cost_of, replay
+from edgefer.backbones.rebuilding import distinct
 from edgefer.spec import Cost
 
 Array = npt.NDArray[np.float64]
@@ -57,11 +58,11 @@ class _Seen:
 def merged(model: Any) -> Any:
     """Return ``model`` with every sum of parallel linear branches as one convolution; itself if it has none.
 
-    Layers that stay are shared with ``model``.
+    Layers that stay are shared with ``model``, unless two have one name: all are copies then, each under its own.
     """
     import keras
 
-    seen = _Seen()
+    seen, model = _Seen(), distinct(model)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(layer, keras.layers.Add) and (whole := _summed(layer, args[0], seen)) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgefer.backbones.graph import replay
+from edgefer.backbones.graph import operations, replay
 from edgefer.errors import ConversionError
 
 Settings = Callable[[Any], Mapping[str, Any]]
@@ -53,6 +53,19 @@ def remade(model: Any, settings: Settings, weights: Weights, work: Callable[...,
     for layer, copy in copies.values():
         give(copy, weights(layer))
     return network
+
+
+def distinct(model: Any) -> Any:
+    """``model`` itself, or, if two of its layers share a name once nested models are opened, ``remade`` without that.
+
+    Opened is how a network is rebuilt, and Keras takes no two layers of one name in one.
+
+    Raises:
+        ConversionError: a layer cannot be made again from its configuration.
+    """
+    found = {id(one): one.name for one in operations(model)}
+    names = [model.inputs[0].name, *found.values()]
+    return model if len(set(names)) == len(names) else remade(model, lambda _: {}, copied_weights)
 
 
 def free_name(name: str, taken: set[str]) -> str:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from edgefer.backbones.graph import Call, consumers, macs_of, replay
-from edgefer.backbones.rebuilding import copied_weights, put_to_work, remade
+from edgefer.backbones.rebuilding import copied_weights, distinct, put_to_work, remade
 from edgefer.spec import Cost
 
 
@@ -113,7 +113,7 @@ def without_blocks(model: Any, removed: Collection[Block]) -> Any:
 def gated(model: Any, blocks: Sequence[Block]) -> Any:
     """``model``, its layers shared, with a second input: a factor for the branch of each of ``blocks``, (N, blocks).
 
-    With 1 everywhere it is ``model``; a 0 leaves a block out.
+    With 1 everywhere it is ``model``; a 0 leaves a block out. Where two layers have one name, all are copies.
     """
     import keras
 
@@ -132,7 +132,7 @@ def gated(model: Any, blocks: Sequence[Block]) -> Any:
 
     source = model.inputs[0]
     image = keras.Input(batch_shape=source.shape, dtype=source.dtype)
-    return keras.Model([image, gates], replay(model, image, call))
+    return keras.Model([image, gates], replay(distinct(model), image, call))
 
 
 def _summands(args: Any) -> list[Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.graph import replay
+from edgefer.backbones.rebuilding import distinct
 from edgefer.spec import InputSpec
 
 Vector = npt.NDArray[np.float64]
@@ -46,7 +47,10 @@ class RawModel(NamedTuple):
 
 
 def raw_model(model: Any, spec: InputSpec) -> RawModel:
-    """Build the network on raw pixels; weights are shared with ``model`` except those of a folded layer."""
+    """Build the network on raw pixels; weights are shared with ``model`` except those of a folded layer.
+
+    Where two layers have one name, all are copies, each under its own.
+    """
     import keras
 
     pixels = keras.Input((spec.height, spec.width, spec.pixel_channels), name="image")
@@ -64,7 +68,7 @@ def raw_model(model: Any, spec: InputSpec) -> RawModel:
         kept.append(layer.name)
         return layer(*_applied(args), **kwargs)
 
-    outputs = replay(model, start, call)
+    outputs = replay(distinct(model), start, call)
     return RawModel(keras.Model(pixels, outputs, name=model.name), folded=not kept)
 
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from edgefer.backbones.graph import replay
+from edgefer.backbones.rebuilding import distinct
 
 
 def with_constant_shapes(model: Any) -> Any:
     """Return ``model`` with constant shapes in its reshapes, -1 for the rows; itself if it has none.
 
-    Layers that stay are shared with ``model``.
+    Layers that stay are shared with ``model``, unless two have one name: all are copies then, each under its own.
     """
     import keras
 
-    made = 0
+    made, model = 0, distinct(model)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal made

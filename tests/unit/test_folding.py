@@ -5,6 +5,7 @@ import pytest
 
 from edgefer.preprocessing import to_floats
 from edgefer.spec import InputSpec
+from tests.networks import twins
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -103,6 +104,10 @@ def test_nested_models_are_opened():
     value = layers.GlobalAveragePooling2D()(body(image))
     model = keras.Model(image, layers.Dense(3, activation="softmax")(value))
     check(model, InputSpec(**GRAY, range=(-1.0, 1.0)), folded=True)
+
+
+def test_layers_of_one_name_in_a_body_and_its_head_are_told_apart():
+    check(twins(), InputSpec(**GRAY, range=(-1.0, 1.0)), folded=True)
 
 
 def test_the_original_network_keeps_its_weights():

@@ -10,6 +10,7 @@ from keras import layers
 from edgefer.backbones.families.student import PLANS, build
 from edgefer.backbones.graph import cost_of
 from edgefer.backbones.merging import merged
+from tests.networks import twins
 
 # Sums of a few hundred float32 products in another order.
 CLOSE = 1e-4
@@ -101,3 +102,11 @@ def test_a_student_is_converted_without_its_branches(size):
     assert not sums(whole)
     assert cost_of(whole).macs == cost_of(alone).macs < cost_of(student).macs
     assert difference(student, whole) < CLOSE
+
+
+def test_layers_of_one_name_in_a_body_and_its_head_are_told_apart():
+    model = twins()
+    whole = merged(model)
+    assert not sums(whole)
+    assert [layer.name for layer in whole.layers][-2:] == ["twin_2", "sum_2"]
+    assert difference(model, whole) < CLOSE

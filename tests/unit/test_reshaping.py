@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from edgefer.formats.reshaping import with_constant_shapes
+from tests.networks import twins
 
 
 def gated(flatten: layers.Layer | None = None) -> keras.Model:
@@ -64,3 +65,10 @@ def test_a_network_that_reshapes_nothing_is_left_alone():
     image = keras.Input((4, 4, 1))
     model = keras.Model(image, layers.GlobalAveragePooling2D()(image))
     assert with_constant_shapes(model) is model
+
+
+def test_layers_of_one_name_in_a_body_and_its_head_are_told_apart():
+    model = twins()
+    images = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
+    answers = with_constant_shapes(model).predict_on_batch(images)
+    assert np.array_equal(answers, model.predict_on_batch(images))

@@ -4,7 +4,7 @@ import channel_samples as samples
 import numpy as np
 import pytest
 
-from tests.networks import spread
+from tests.networks import spread, twins
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -156,3 +156,13 @@ def test_real_families(family, count):
     expected = answers(gated(model, found), floats, gates)
     np.testing.assert_allclose(answers(cut, floats), expected, atol=CLOSE)
     assert np.abs(expected - answers(model, floats)).max() > 1e-3
+
+
+def test_layers_of_one_name_in_a_body_and_its_head_are_told_apart():
+    model = twins()
+    (block,) = blocks_of(calls(model))
+    floats = np.random.default_rng(0).normal(size=(4, 12, 12, 3)).astype(np.float32)
+    gates = np.ones((4, 1), np.float32)
+    np.testing.assert_allclose(
+        answers(gated(model, [block]), floats, gates), answers(model, floats), atol=CLOSE
+    )
