@@ -119,10 +119,14 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     that stage keeps what it has.
 
     Raises:
-        InputError: the folder holds something else, or a split has no image of its own to be scored on.
+        InputError: a SavedModel, a split without an image of its own to be scored on, or the folder holds something else.
         SettingError: a stage cannot do what its settings say; ``key`` begins with the stage's place in the plan.
         EdgeferError: what a stage raises.
     """
+    if not backbone.trainable:
+        raise InputError(
+            f"{backbone.name}: a SavedModel has no layers to compress", hint="give the .keras or .h5 file"
+        )
     require_own_images(job.dataset)
     request = CompressRequest(
         model_sha256=backbone.sha256,

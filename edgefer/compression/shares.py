@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from edgefer.backbones.base import Backbone
 from edgefer.compression.base import Result, Workshop
 from edgefer.compression.channel_costs import Price
-from edgefer.errors import InputError, SettingError
+from edgefer.errors import SettingError
 from edgefer.recipe import Tuning
 from edgefer.spec import Frozen
 
@@ -47,12 +47,6 @@ class Shares(Frozen, frozen=True):
         if self.macs is not None:
             return "macs", self.macs
         return None if self.parameters is None else ("parameters", self.parameters)
-
-
-def refuse_savedmodel(backbone: Backbone) -> None:
-    """Raise ``InputError`` unless the backbone's layers can be seen."""
-    if not backbone.trainable:
-        raise InputError(f"{backbone.name} is a SavedModel", hint="only Keras models can be pruned")
 
 
 def refuse_unreachable(price: Price, smallest: float, target: float, hint: str) -> None:

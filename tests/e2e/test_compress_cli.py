@@ -15,6 +15,7 @@ import pytest
 
 from edgefer.artifact import open_artifact
 from edgefer.backbones.loading import load_backbone
+from edgefer.backbones.storage import sidecar_path
 from edgefer.compressing import CompressRecord
 from edgefer.compression.planning import known_stages
 from tests.e2e.conftest import edgefer
@@ -208,6 +209,19 @@ def test_nonsense_is_refused_in_one_line_and_leaves_nothing(options, message, mo
     assert ran.code == 2
     assert message in ran.error_line
     assert not (tmp_path / "run" / "compress.json").exists()
+
+
+@pytest.mark.parametrize(
+    "stage", [("--stage=bias-correct",), ("--stage=channels", "--set=channels.macs=0.5")]
+)
+def test_a_savedmodel_is_refused_whatever_the_stage_and_leaves_nothing(
+    stage: tuple[str, ...], model: Path, tmp_path: Path
+):
+    load_backbone(model).model.export(tmp_path / "saved", verbose=False)
+    shutil.copy(sidecar_path(model), sidecar_path(tmp_path / "saved"))
+    ran = compress(tmp_path / "saved", tmp_path / "run", *stage)
+    assert (ran.code, "saved: a SavedModel has no layers to compress" in ran.error_line) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recipes_line_is_named(model: Path, tmp_path: Path):

@@ -187,8 +187,3 @@ def test_what_cannot_be_done_is_refused_before_any_image_is_looked_at(whole, opt
 def test_a_network_without_residual_blocks_is_refused_with_the_reason(build, reason):
     with pytest.raises(InputError, match=f"toy has no residual block that can be left out: {reason}"):
         STAGE.run(backbone(build()), Options(blocks=1), workshop())
-
-
-def test_a_savedmodel_is_refused():
-    with pytest.raises(InputError, match="SavedModel"):
-        STAGE.run(backbone(None, trainable=False), Options(macs=0.5), workshop())

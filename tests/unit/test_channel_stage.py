@@ -13,7 +13,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.compression.base import Pace
 from edgefer.compression.stages.channels import STAGES, Options
 from edgefer.datasets.base import Dataset, Subset
-from edgefer.errors import InputError, SettingError
+from edgefer.errors import SettingError
 from edgefer.recipe import TrainingPart, Tuning
 from edgefer.settings import explain
 from edgefer.spec import InputSpec, LabelSet
@@ -27,8 +27,8 @@ SPEC = InputSpec(height=8, width=8, channels=3, range=(-1.0, 1.0))
 (STAGE,) = STAGES
 
 
-def backbone(model, **changes):
-    return Backbone(model=model, input=SPEC, labels=LABELS, lineage=(), name="toy", sha256="abc", **changes)
+def backbone(model):
+    return Backbone(model=model, input=SPEC, labels=LABELS, lineage=(), name="toy", sha256="abc")
 
 
 def workshop(rows=40, original=None, pace=None):
@@ -167,8 +167,3 @@ def test_a_budget_that_no_plan_reaches_is_refused_before_any_image_is_looked_at(
     ) as caught:
         STAGE.run(backbone(samples.plain()), Options(**{price: 0.01}), shop)
     assert caught.value.key == price
-
-
-def test_a_savedmodel_is_refused():
-    with pytest.raises(InputError, match="SavedModel"):
-        STAGE.run(backbone(None, trainable=False), Options(macs=0.5), workshop())

@@ -15,7 +15,7 @@ from edgefer.compression.channel_costs import Price
 from edgefer.compression.excluding import is_excluded, refuse_unmatched
 from edgefer.compression.latency_budget import fast_enough, told
 from edgefer.compression.residual_blocks import Block, blocks_of, cost_without, without_blocks
-from edgefer.compression.shares import Shares, finished, refuse_savedmodel, refuse_unreachable
+from edgefer.compression.shares import Shares, finished, refuse_unreachable
 from edgefer.errors import InputError, SettingError
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.sampling import balanced_rows
@@ -46,12 +46,11 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     """Remove blocks until the budget is met, then train what is left.
 
     Raises:
-        InputError: the network has no block that can be left out; a SavedModel.
+        InputError: the network has no block that can be left out.
         SettingError: a budget that leaving out all of them does not meet, a pattern of ``exclude`` that matches
             nothing.
         ConversionError: a layer that cannot be made again; under a budget in latency, a network that has no such file.
     """
-    refuse_savedmodel(backbone)
     network = calls(backbone.model)
     blocks = _candidates(backbone, network, options.exclude)
     _refuse_unreachable(network, blocks, options)

@@ -24,7 +24,7 @@ from edgefer.compression.channel_importance import (
 )
 from edgefer.compression.channel_rebuild import rebuilt
 from edgefer.compression.latency_budget import fast_enough, told
-from edgefer.compression.shares import Shares, finished, refuse_savedmodel, refuse_unreachable
+from edgefer.compression.shares import Shares, finished, refuse_unreachable
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.sampling import balanced_rows
 from edgefer.spec import Cost
@@ -63,11 +63,10 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     """Remove channels until the budget is met, then train what is left.
 
     Raises:
-        InputError: a layer whose channels cannot be followed, named; a SavedModel.
+        InputError: a layer whose channels cannot be followed, named.
         SettingError: a budget that no plan can reach, a pattern of ``exclude`` that matches nothing.
         ConversionError: a layer that cannot be made again; under a budget in latency, a network that has no such file.
     """
-    refuse_savedmodel(backbone)
     channels = _candidates(channels_of(backbone.model, options.exclude), options.importance)
     costs, limits, counted = Costs(channels), Limits(options.minimum, options.multiple), options.counted
     if counted:
