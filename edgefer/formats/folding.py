@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.backbones.graph import replay
-from edgefer.backbones.rebuilding import distinct
+from edgefer.backbones.graph import operations, replay
+from edgefer.backbones.rebuilding import distinct, free_name
 from edgefer.spec import InputSpec
 
 Vector = npt.NDArray[np.float64]
@@ -30,12 +30,14 @@ class Pending:
     """``pixels`` (N, H, W, pixel channels) still to become pixels[source] * scale + offset, then padded with zeros.
 
     ``source[c]`` is the pixel channel behind backbone channel c; ``padding`` is ((top, bottom), (left, right)).
+    ``names`` are taken: Keras numbers the layers of a process, not those of a network that was loaded.
     """
 
     pixels: Any
     source: tuple[int, ...]
     scale: Vector
     offset: Vector
+    names: set[str]
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
 
 
@@ -53,9 +55,12 @@ def raw_model(model: Any, spec: InputSpec) -> RawModel:
     """
     import keras
 
+    model = distinct(model)
+    names = {"image", *(one.name for one in operations(model))}
     pixels = keras.Input((spec.height, spec.width, spec.pixel_channels), name="image")
     source = {"gray": (0,) * spec.channels, "rgb": (0, 1, 2), "bgr": (2, 1, 0)}[spec.color]
-    start = Pending(pixels, source, np.asarray(spec.scale, np.float64), np.asarray(spec.offset, np.float64))
+    scale, offset = np.asarray(spec.scale, np.float64), np.asarray(spec.offset, np.float64)
+    start = Pending(pixels, source, scale, offset, names)
     kept: list[str] = []
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -68,7 +73,7 @@ def raw_model(model: Any, spec: InputSpec) -> RawModel:
         kept.append(layer.name)
         return layer(*_applied(args), **kwargs)
 
-    outputs = replay(distinct(model), start, call)
+    outputs = replay(model, start, call)
     return RawModel(keras.Model(pixels, outputs, name=model.name), folded=not kept)
 
 
@@ -109,26 +114,30 @@ def _folded_convolution(layer: Any, pending: Pending) -> Any:
     import keras
 
     padding = _total_padding(layer, pending)
-    centre = -pending.offset / pending.scale
+    centre, names = -pending.offset / pending.scale, pending.names
     if not np.any(padding):
         pixels, offset = pending.pixels, pending.offset
     elif np.allclose(centre, centre[0], rtol=0, atol=1e-9):
-        pixels, offset = _centred(pending.pixels, float(centre[0])), np.zeros_like(pending.offset)
+        pixels, offset = _centred(pending, float(centre[0])), np.zeros_like(pending.offset)
     else:
         return None
     if any(any(side) for side in pending.padding):
-        pixels = keras.layers.ZeroPadding2D(pending.padding)(pixels)
-    config = {**layer.get_config(), "name": f"{layer.name}_on_pixels", "use_bias": True}
+        pixels = keras.layers.ZeroPadding2D(pending.padding, name=free_name("pad_pixels", names))(pixels)
+    name = free_name(f"{layer.name}_on_pixels", names)
+    config = {**layer.get_config(), "name": name, "use_bias": True}
     folded = keras.layers.Conv2D.from_config(config)
     output = folded(pixels)
     folded.set_weights(_folded_weights(layer, pending, offset))
     return output
 
 
-def _centred(pixels: Any, centre: float) -> Any:
+def _centred(pending: Pending, centre: float) -> Any:
     import keras
 
-    return keras.layers.Rescaling(1.0, offset=-centre, name="centre_pixels")(pixels) if centre else pixels
+    if not centre:
+        return pending.pixels
+    name = free_name("centre_pixels", pending.names)
+    return keras.layers.Rescaling(1.0, offset=-centre, name=name)(pending.pixels)
 
 
 def _folded_weights(layer: Any, pending: Pending, offset: Vector) -> list[npt.NDArray[np.float32]]:
@@ -170,13 +179,14 @@ def _carried_out(pending: Pending) -> Any:
     import keras
 
     pixels, count = pending.pixels, len(pending.source)
-    convolution = keras.layers.Conv2D(count, 1)
+    convolution = keras.layers.Conv2D(count, 1, name=free_name("map_pixels", pending.names))
     mapped = convolution(pixels)
     kernel = np.zeros((1, 1, pixels.shape[-1], count), np.float32)
     kernel[0, 0, pending.source, range(count)] = pending.scale
     convolution.set_weights([kernel, pending.offset.astype(np.float32)])
     if any(any(side) for side in pending.padding):
-        mapped = keras.layers.ZeroPadding2D(pending.padding)(mapped)
+        name = free_name("pad_pixels", pending.names)
+        mapped = keras.layers.ZeroPadding2D(pending.padding, name=name)(mapped)
     return mapped
 
 

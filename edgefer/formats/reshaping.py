@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgefer.backbones.graph import replay
-from edgefer.backbones.rebuilding import distinct
+from edgefer.backbones.graph import operations, replay
+from edgefer.backbones.rebuilding import distinct, free_name
 
 
 def with_constant_shapes(model: Any) -> Any:
@@ -22,6 +22,7 @@ def with_constant_shapes(model: Any) -> Any:
     import keras
 
     made, model = 0, distinct(model)
+    names = {one.name for one in operations(model)}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal made
@@ -31,7 +32,10 @@ def with_constant_shapes(model: Any) -> Any:
         if None in shape or _moves_channels(layer):
             return layer(*args, **kwargs)
         made += 1
-        return keras.ops.reshape(args[0], (-1, *shape))
+        output = keras.ops.reshape(args[0], (-1, *shape))
+        # Keras numbers the operations of a process, not those of a network that was loaded.
+        output._keras_history.operation.name = free_name(f"{layer.name}_constant", names)
+        return output
 
     start = keras.Input(tuple(model.inputs[0].shape[1:]), name=model.inputs[0].name)
     output = replay(model, start, call)

@@ -98,6 +98,22 @@ def test_a_branch_at_the_input_is_served_on_both_sides():
     check(model, InputSpec(**GRAY, range=(-1.0, 1.0)), folded=False)
 
 
+def test_new_layers_have_names_that_no_layer_of_a_loaded_network_has():
+    model = network(layers.ZeroPadding2D(1), layers.MaxPooling2D())
+    for layer, name in zip(model.layers[1:4:2], ("zero_padding2d", "conv2d"), strict=True):
+        layer.name = name
+    keras.utils.clear_session()  # a process that has loaded a network numbers its own layers from the start
+    check(model, InputSpec(**GRAY, **RANGES["imagenet"]), folded=False)
+
+
+def test_two_convolutions_of_the_image_are_both_folded():
+    image = keras.Input((12, 12, 3))
+    sides = [layers.Conv2D(4, size, padding="same")(image) for size in (3, 5)]
+    value = layers.GlobalAveragePooling2D()(layers.Concatenate()(sides))
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(value))
+    check(model, InputSpec(**GRAY, range=(-1.0, 1.0)), folded=True)
+
+
 def test_nested_models_are_opened():
     body = keras.Sequential([keras.Input((12, 12, 3)), layers.Conv2D(4, 3, padding="same"), layers.ReLU()])
     image = keras.Input((12, 12, 3))

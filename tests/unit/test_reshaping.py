@@ -72,3 +72,11 @@ def test_layers_of_one_name_in_a_body_and_its_head_are_told_apart():
     images = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
     answers = with_constant_shapes(model).predict_on_batch(images)
     assert np.array_equal(answers, model.predict_on_batch(images))
+
+
+def test_new_reshapes_have_names_that_no_layer_of_a_loaded_network_has():
+    keras.utils.clear_session()  # a process that has loaded a network numbers its own layers from the start
+    image = keras.Input((4, 4, 1))
+    value = layers.Conv2D(4, 1, name="reshape")(image)
+    model = keras.Model(image, layers.Flatten()(value))
+    assert with_constant_shapes(model).output_shape == (None, 64)
