@@ -10,6 +10,7 @@ import numpy as np
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.ensemble import Ensemble
 from edgefer.backbones.graph import replay
+from edgefer.backbones.rebuilding import again, copied_weights, give
 from edgefer.errors import InputError
 from edgefer.preprocessing import Floats
 from edgefer.spec import InputSpec, Step
@@ -24,6 +25,7 @@ def joined(ensemble: Ensemble, spec: InputSpec, name: str) -> Backbone:
 
     Raises:
         InputError: a member is no Keras model, or it sees colour and ``spec`` does not, or the other way round.
+        ConversionError: a member's layer cannot be made again from its configuration.
     """
     import keras
 
@@ -130,12 +132,10 @@ def _copied(model: Any, value: Any, prefix: str) -> Any:
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if id(layer) not in copies:
-            config = {**layer.get_config(), "name": f"{prefix}_{len(copies)}_{layer.name}"}
-            copies[id(layer)] = layer, type(layer).from_config(config)
+            copies[id(layer)] = layer, again(layer, {"name": f"{prefix}_{len(copies)}_{layer.name}"})
         return copies[id(layer)][1](*args, **kwargs)
 
     output = replay(model, value, call)
     for layer, copy in copies.values():
-        if hasattr(layer, "get_weights"):
-            copy.set_weights(layer.get_weights())
+        give(copy, copied_weights(layer))
     return output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -135,6 +136,18 @@ def test_one_network_converts_like_any_other(one: Backbone, tmp_path: Path):
     for mode in ("raw", "float"):
         export = export_backbone(one, mode, tmp_path / mode)
         check_export(export, faces(), probabilities(one, faces()))
+
+
+def test_an_adapted_normalization_does_in_one_network_what_it_did_in_a_member():
+    members = []
+    for seed in range(2):
+        base, front = made(GRAY3, seed), keras.layers.Normalization(name="front")
+        front.adapt(np.random.default_rng(seed).normal(0.5, 0.3, (64, 24, 24, 3)))
+        image = keras.Input((24, 24, 3))
+        members.append(replace(base, model=keras.Model(image, base.model(front(image)))))
+    alone = [probabilities(member, faces()) for member in members]
+    found = probabilities(joined(Ensemble(tuple(members)), GRAY3, "normal"), faces())
+    assert found == pytest.approx(np.mean(alone, axis=0), abs=1e-6)
 
 
 def test_gray_and_colour_do_not_join():
