@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgefer.backbones.graph import replay
-from edgefer.backbones.rebuilding import difference
+from edgefer.backbones.rebuilding import copied_weights, difference, give
 from edgefer.errors import ConversionError
 
 _LEFT_BEHIND = ("_initializer", "_regularizer", "_constraint")
@@ -52,7 +52,7 @@ def to_tf_keras(model: Any, *, tolerance: float = 1e-5) -> Any:
     rebuilt = tf_keras.Model(image, output, name=model.name)
     for layer in _layers(model):
         if layer.weights:
-            made[id(layer)].set_weights([np.asarray(weight) for weight in layer.weights])
+            give(made[id(layer)], copied_weights(layer))
     _compare(rebuilt, model, tolerance)
     return rebuilt
 
@@ -65,7 +65,7 @@ def copy_weights_back(trained: Any, model: Any, *, tolerance: float = 1e-5) -> N
     """
     for layer in _layers(model):
         if layer.weights:
-            layer.set_weights(trained.get_layer(layer.name).get_weights())
+            give(layer, trained.get_layer(layer.name).get_weights())
     _compare(trained, model, tolerance)
 
 

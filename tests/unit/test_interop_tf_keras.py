@@ -50,6 +50,19 @@ def test_a_network_computes_the_same_in_tf_keras(build: Any):
     np.testing.assert_allclose(np.asarray(rebuilt(x)), np.asarray(model(x)), atol=2e-6)
 
 
+def test_an_adapted_normalization_goes_there_and_back():
+    import keras
+
+    front = keras.layers.Normalization(name="front")
+    front.adapt(images() * 3 + 5)
+    body = [keras.layers.Conv2D(4, 3, name="conv"), keras.layers.GlobalAveragePooling2D(name="pool")]
+    model = keras.Sequential([keras.Input((32, 32, 3)), front, *body, keras.layers.Dense(9, name="dense")])
+    rebuilt, copy = to_tf_keras(model), keras.models.clone_model(model)
+    copy_weights_back(rebuilt, copy)
+    # As above: float32 rounding.
+    np.testing.assert_allclose(np.asarray(copy(images())), np.asarray(model(images())), atol=2e-6)
+
+
 @pytest.mark.parametrize("family", ["mobilenetv2", "efficientnetv2b0"])
 def test_real_families_compute_the_same(family: str):
     model = discover("edgefer.backbones.families", "FAMILIES")[family].build((48, 48, 3), 9, None, {})
