@@ -84,3 +84,19 @@ def twins() -> Any:
     value = layers.Flatten()(keras.Model(inner, value, name="body")(image))
     value = layers.Dense(6, activation="relu", name="twin")(value)
     return keras.Model(image, layers.Dense(9, activation="softmax", name="sum")(value), name="twins")
+
+
+def numbered() -> Any:
+    """Two residual sums, a product with a number and a mean, named as in a process that has just loaded them."""
+    import keras
+
+    keras.utils.set_random_seed(9)
+    keras.utils.clear_session()
+    image = value = keras.Input((12, 12, 3))
+    value = keras.layers.Conv2D(4, 3, name="stem")(value)
+    for number in range(2):
+        value = value + keras.layers.Conv2D(4, 3, padding="same", name=f"branch_{number}")(value)
+    value = keras.ops.mean(value * 2.0, axis=(1, 2))
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="head")(value))
+    keras.utils.clear_session()
+    return model

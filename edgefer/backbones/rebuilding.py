@@ -78,6 +78,15 @@ def free_name(name: str, taken: set[str]) -> str:
     return free
 
 
+def named(tensor: Any, name: str) -> Any:
+    """``tensor``, the plain operation that made it called ``name``.
+
+    Keras numbers the operations of a process, not those of a network that was loaded.
+    """
+    tensor._keras_history.operation.name = name
+    return tensor
+
+
 def again(layer: Any, settings: Mapping[str, Any]) -> Any:
     """A new layer, without weights, of the configuration of ``layer`` with these ``settings`` in it.
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.backbones.graph import Call, calls, consumers, replay
+from edgefer.backbones.graph import Call, calls, consumers, operations, replay
+from edgefer.backbones.rebuilding import free_name, named
 from edgefer.compression.inference_graph import channel_axes, has_kernel
 from edgefer.preprocessing import Floats
 from edgefer.quantization import HIGHEST, LEVELS, LOWEST, Range, affine, rounded_weights
@@ -91,16 +92,17 @@ def simulate(network: Any, floats: Floats) -> Simulation:
     ends = _unit_ends(calls(network))
     made: list[tuple[Any, Any]] = []
     sums: dict[int, Any] = {}
-    numbers = count()
+    numbers, names = count(), {"image", *(one.name for one in operations(network))}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         output = layer(*args, **kwargs)
         if has_kernel(layer):
-            sums[id(layer)] = keras.ops.mean(output, axis=tuple(range(len(output.shape) - 1)))
+            mean = keras.ops.mean(output, axis=tuple(range(len(output.shape) - 1)))
+            sums[id(layer)] = named(mean, free_name(f"{layer.name}_mean", names))
         end = ends.get(next(numbers))
         if end is None:
             return output
-        made.append((end, rounding(name=f"{end.name}_int8")))
+        made.append((end, rounding(name=free_name(f"{end.name}_int8", names))))
         return made[-1][1](output)
 
     image = keras.Input(network.inputs[0].shape[1:], name="image")
@@ -213,5 +215,9 @@ def _rounding_class() -> Callable[..., Any]:
             codes = keras.ops.round(values / self.scale) + self.zero_point
             rounded = (keras.ops.clip(codes, LOWEST, HIGHEST) - self.zero_point) * self.scale
             return keras.ops.where(self.enabled > 0, rounded, values)
+
+        def compute_output_spec(self, values: Any) -> Any:
+            """As it comes; Keras would try it out, with a sparse tensor where a number was multiplied."""
+            return keras.KerasTensor(values.shape, values.dtype)
 
     return Int8

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from edgefer.backbones.graph import Call, consumers, macs_of, replay
-from edgefer.backbones.rebuilding import copied_weights, distinct, put_to_work, remade
+from edgefer.backbones.graph import Call, consumers, macs_of, operations, replay
+from edgefer.backbones.rebuilding import copied_weights, distinct, free_name, named, put_to_work, remade
 from edgefer.spec import Cost
 
 
@@ -118,8 +118,12 @@ def gated(model: Any, blocks: Sequence[Block]) -> Any:
     import keras
 
     places = {block.call: (place, block) for place, block in enumerate(blocks)}
-    number = count()
+    number, model = count(), distinct(model)
+    names = {"gates", *(one.name for one in operations(model))}
     gates = keras.Input((len(blocks),), name="gates")
+
+    def own(tensor: Any) -> Any:
+        return named(tensor, free_name("gate", names))
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         place, block = places.get(next(number), (0, None))
@@ -127,12 +131,12 @@ def gated(model: Any, blocks: Sequence[Block]) -> Any:
             return layer(*args, **kwargs)
         summands = _summands(args)
         branch = summands[1 - block.shortcut]
-        gate = keras.ops.reshape(gates[:, place], (-1, *[1] * (len(branch.shape) - 1)))
-        return summands[block.shortcut] + branch * gate
+        gate = own(keras.ops.reshape(own(gates[:, place]), (-1, *[1] * (len(branch.shape) - 1))))
+        return own(summands[block.shortcut] + own(branch * gate))
 
     source = model.inputs[0]
     image = keras.Input(batch_shape=source.shape, dtype=source.dtype)
-    return keras.Model([image, gates], replay(distinct(model), image, call))
+    return keras.Model([image, gates], replay(model, image, call))
 
 
 def _summands(args: Any) -> list[Any]:

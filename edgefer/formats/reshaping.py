@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgefer.backbones.graph import operations, replay
-from edgefer.backbones.rebuilding import distinct, free_name
+from edgefer.backbones.rebuilding import distinct, free_name, named
 
 
 def with_constant_shapes(model: Any) -> Any:
@@ -32,10 +32,7 @@ def with_constant_shapes(model: Any) -> Any:
         if None in shape or _moves_channels(layer):
             return layer(*args, **kwargs)
         made += 1
-        output = keras.ops.reshape(args[0], (-1, *shape))
-        # Keras numbers the operations of a process, not those of a network that was loaded.
-        output._keras_history.operation.name = free_name(f"{layer.name}_constant", names)
-        return output
+        return named(keras.ops.reshape(args[0], (-1, *shape)), free_name(f"{layer.name}_constant", names))
 
     start = keras.Input(tuple(model.inputs[0].shape[1:]), name=model.inputs[0].name)
     output = replay(model, start, call)

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from edgefer.errors import ConversionError, InputError
 from edgefer.quantization import Affine, Range, affine, rounded, rounded_weights
+from tests.networks import numbered
 from tests.unit.quantizable import mobile_network, noise, separable_network
 
 ends = st.tuples(st.floats(-1e4, 1e4), st.floats(0, 1e4)).map(lambda pair: Range(pair[0], pair[0] + pair[1]))
@@ -211,6 +212,13 @@ def test_switched_off_a_simulation_computes_what_the_network_does(model):
     assert np.abs(simulation.outputs(noise(70, seed=1)) - exact).max() > 1e-4
     simulation.switch(())
     np.testing.assert_allclose(simulation.outputs(noise(70, seed=1)), exact, atol=2e-6)
+
+
+def test_operations_of_a_loaded_network_keep_their_names_and_may_multiply_by_a_number():
+    model = numbered()
+    simulation = simulation_of(model)
+    assert {"multiply", "mean"} < set(simulation.names)
+    np.testing.assert_allclose(simulation.outputs(noise(9)), model(noise(9)), atol=2e-6)
 
 
 def test_units_are_those_of_int8_kernels(model):

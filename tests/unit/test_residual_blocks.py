@@ -4,7 +4,7 @@ import channel_samples as samples
 import numpy as np
 import pytest
 
-from tests.networks import spread, twins
+from tests.networks import numbered, spread, twins
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -165,4 +165,14 @@ def test_layers_of_one_name_in_a_body_and_its_head_are_told_apart():
     gates = np.ones((4, 1), np.float32)
     np.testing.assert_allclose(
         answers(gated(model, [block]), floats, gates), answers(model, floats), atol=CLOSE
+    )
+
+
+def test_gates_have_names_that_no_operation_of_a_loaded_network_has():
+    model = numbered()
+    first, _ = blocks_of(calls(model))
+    floats = np.random.default_rng(0).normal(size=(4, 12, 12, 3)).astype(np.float32)
+    gates = np.ones((4, 1), np.float32)
+    np.testing.assert_allclose(
+        answers(gated(model, [first]), floats, gates), answers(model, floats), atol=CLOSE
     )
