@@ -119,7 +119,7 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     that stage keeps what it has.
 
     Raises:
-        InputError: a SavedModel, a split without an image of its own to be scored on, or the folder holds something else.
+        InputError: a SavedModel, a split without an image of its own to be scored on, a folder in use.
         SettingError: a stage cannot do what its settings say; ``key`` begins with the stage's place in the plan.
         EdgeferError: what a stage raises.
     """

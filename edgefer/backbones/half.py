@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edgefer.backbones.rebuilding import give_all
+
 HALF = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 
 
@@ -19,7 +21,7 @@ def half_of(model: Any) -> str:
 def in_float32(model: Any) -> Any:
     """The same network and weights as a new ``keras.Model`` of which every layer computes in float32."""
     twin = type(model).from_config(float32_config(model.get_config()))
-    twin.set_weights(model.get_weights())
+    give_all(twin, model)
     return twin
 
 

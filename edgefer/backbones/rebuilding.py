@@ -112,6 +112,13 @@ def give(copy: Any, weights: Sequence[Any]) -> None:
         copy.finalize_state()
 
 
+def give_all(copy: Any, model: Any) -> None:
+    """Set the weights of a whole network to those of ``model``, and what its layers derive from them."""
+    copy.set_weights(model.get_weights())
+    for layer in operations(copy):
+        give(layer, ())
+
+
 def difference(one: Any, other: Any) -> float:
     """How far two networks' outputs are apart on seeded noise: at most, as a share of the largest (at least 1)."""
     noise = np.random.default_rng(0).normal(size=(4, *other.input_shape[1:])).astype(np.float32)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from edgefer.backbones.half import float32_config
+from edgefer.backbones.rebuilding import give_all
 from edgefer.training.normalization import FUSED
 
 
 def kept(model: Any) -> Any:
     """The same network and weights as a new ``keras.Model``, uncompiled."""
     twin = type(model).from_config(_unfused(float32_config(model.get_config())))
-    twin.set_weights(model.get_weights())
+    give_all(twin, model)
     return twin
 
 

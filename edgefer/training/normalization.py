@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from edgefer.backbones.rebuilding import give_all
+
 FUSED = "FusedBatchNormalization"
 """Name of ``fused_class()``, as files of Keras have it."""
 
@@ -28,7 +30,7 @@ def with_fused_norms(model: Any) -> Any:
         return kind.from_config(layer.get_config())
 
     twin = keras.models.clone_model(model, clone_function=copied, recursive=True)
-    twin.set_weights(model.get_weights())
+    give_all(twin, model)
     return twin
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgefer.backbones.half import in_float32
 from edgefer.training.keeping import kept
 from edgefer.training.normalization import with_fused_norms
 
@@ -77,3 +78,17 @@ def test_frozen_statistics_stay_and_are_what_is_applied():
 def test_what_the_operation_computes_otherwise_keeps_kerass_layer(build: Callable[[], Any]):
     model = build()
     assert norm_class(with_fused_norms(model)) == "BatchNormalization"
+
+
+def test_an_adapted_normalisation_computes_what_it_did():
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    adapted = keras.layers.Normalization()
+    adapted.adapt(np.random.default_rng(1).normal(3, 2, (64, 8, 8, 3)))
+    value = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(adapted(image)))
+    plain = keras.Model(image, keras.layers.GlobalAveragePooling2D()(value))
+    pixels = np.random.default_rng(2).normal(3, 2, (4, 8, 8, 3)).astype(np.float32)
+    fused = with_fused_norms(plain)
+    for network_again in (fused, kept(fused), in_float32(plain)):
+        assert np.allclose(plain(pixels), network_again(pixels), atol=1e-5)
