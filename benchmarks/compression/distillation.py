@@ -21,7 +21,7 @@ from benchmarks.costs import RECORDS, edgefer, run
 FOLDER = RECORDS / "compression" / "distillation"
 RECIPE = "student-nano"
 SHARED = ("backbone.options.branches=false",)
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5)
 ARMS = {"hard": "hard labels", "votes": "votes", "ensemble": "votes and an ensemble of teachers"}
 
 

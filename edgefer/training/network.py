@@ -13,8 +13,8 @@ from edgefer.errors import InputError, SettingError, WeightsUnavailableError
 from edgefer.recipe import Recipe, TrainingPart
 from edgefer.registry import discover, lookup
 from edgefer.training.distilling import learner_of, loss_class, loss_of
-from edgefer.training.normalization import fused_class, with_fused_norms
 from edgefer.training.precision import computing_in
+from edgefer.training.stand_ins import stand_in_classes, with_stand_ins
 
 
 def build_network(recipe: Recipe, classes: int, features: int = 0) -> tuple[Any, str]:
@@ -34,7 +34,7 @@ def build_network(recipe: Recipe, classes: int, features: int = 0) -> tuple[Any,
     keras.utils.set_random_seed(recipe.seed)
     with computing_in(recipe.training.precision):
         built, used, missing = _build(recipe, classes)
-        model = with_fused_norms(built)
+        model = with_stand_ins(built)
         _check_frozen(model, recipe.backbone.frozen)
         if used:
             _freeze(model, recipe.backbone.frozen)
@@ -54,7 +54,7 @@ def load_network(path: Path, training: TrainingPart) -> Any:
     import keras
 
     with computing_in(training.precision):
-        ours = {one.__name__: one for one in (loss_class(), fused_class())}
+        ours = {loss_class().__name__: loss_class(), **stand_in_classes()}
         return keras.saving.load_model(path, custom_objects=ours)
 
 

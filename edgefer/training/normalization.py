@@ -1,4 +1,4 @@
-"""Batch normalisation as one TensorFlow operation while a network trains; the kept network has Keras's own layers.
+"""Batch normalisation as one TensorFlow operation.
 
 Keras composes the layer of a dozen operations forwards and more backwards. On a CPU these take over half of the time
 in which a small network trains; TensorFlow's own operation, with its gradient, takes a third of that.
@@ -9,32 +9,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from edgefer.backbones.rebuilding import give_all
-
-FUSED = "FusedBatchNormalization"
-"""Name of ``fused_class()``, as files of Keras have it."""
-
 # TensorFlow's operation silently takes a smaller one for this.
 _LEAST_EPSILON = 1.001e-5
 
 
-def with_fused_norms(model: Any) -> Any:
-    """The same network and weights as a new ``keras.Model`` that trains faster; ``model`` itself without TensorFlow."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return model
-
-    def copied(layer: Any) -> Any:
-        kind = fused_class() if _can_be_fused(layer) else type(layer)
-        return kind.from_config(layer.get_config())
-
-    twin = keras.models.clone_model(model, clone_function=copied, recursive=True)
-    give_all(twin, model)
-    return twin
-
-
-def _can_be_fused(layer: Any) -> bool:
+def can_be_fused(layer: Any) -> bool:
     """Whether the operation computes what ``layer`` does: channels last in (N, H, W, C), both scale and offset."""
     import keras
 

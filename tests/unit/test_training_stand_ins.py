@@ -8,7 +8,7 @@ import pytest
 
 from edgefer.backbones.half import in_float32
 from edgefer.training.keeping import kept
-from edgefer.training.normalization import with_fused_norms
+from edgefer.training.stand_ins import with_stand_ins
 
 
 def network(norm: dict[str, Any], shape: tuple[int, ...] = (8, 8, 3)) -> Any:
@@ -39,7 +39,7 @@ def norm_class(model: Any) -> str:
 def test_a_fused_network_trains_as_kerass_own_does(size: int):
     shape = (size, size, 3)
     plain = network({"momentum": 0.8}, shape)
-    fused = with_fused_norms(plain)
+    fused = with_stand_ins(plain)
     assert norm_class(fused) == "FusedBatchNormalization"
     for one, two in zip(trained(plain).weights, trained(fused).weights, strict=True):
         # The same arithmetic in float32, summed in another order; the running statistics are near 10.
@@ -49,7 +49,7 @@ def test_a_fused_network_trains_as_kerass_own_does(size: int):
 def test_the_kept_network_has_kerass_own_layers_and_the_trained_weights():
     import keras
 
-    fused = trained(with_fused_norms(network({})))
+    fused = trained(with_stand_ins(network({})))
     plain = kept(fused)
     assert type(plain.get_layer("norm")) is keras.layers.BatchNormalization
     inputs = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype(np.float32)
@@ -57,7 +57,7 @@ def test_the_kept_network_has_kerass_own_layers_and_the_trained_weights():
 
 
 def test_frozen_statistics_stay_and_are_what_is_applied():
-    fused = with_fused_norms(network({}))
+    fused = with_stand_ins(network({}))
     fused.get_layer("norm").trainable = False
     before = fused.get_layer("norm").get_weights()
     np.testing.assert_array_equal(trained(fused).get_layer("norm").get_weights(), before)
@@ -77,7 +77,7 @@ def test_frozen_statistics_stay_and_are_what_is_applied():
 )
 def test_what_the_operation_computes_otherwise_keeps_kerass_layer(build: Callable[[], Any]):
     model = build()
-    assert norm_class(with_fused_norms(model)) == "BatchNormalization"
+    assert norm_class(with_stand_ins(model)) == "BatchNormalization"
 
 
 def test_an_adapted_normalisation_computes_what_it_did():
@@ -89,6 +89,56 @@ def test_an_adapted_normalisation_computes_what_it_did():
     value = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(adapted(image)))
     plain = keras.Model(image, keras.layers.GlobalAveragePooling2D()(value))
     pixels = np.random.default_rng(2).normal(3, 2, (4, 8, 8, 3)).astype(np.float32)
-    fused = with_fused_norms(plain)
+    fused = with_stand_ins(plain)
     for network_again in (fused, kept(fused), in_float32(plain)):
         assert np.allclose(plain(pixels), network_again(pixels), atol=1e-5)
+
+
+def depthwise(side: int, calls: int = 1, **settings: Any) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(5)
+    image = keras.Input((side, side, 3))
+    layer = keras.layers.DepthwiseConv2D(
+        **{"kernel_size": 3, "padding": "same", "name": "depthwise", **settings}
+    )
+    value = image
+    for _ in range(calls):
+        value = layer(value)
+    return keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(value)))
+
+
+def depthwise_class(model: Any) -> str:
+    return type(model.get_layer("depthwise")).__name__
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("more", [{}, {"use_bias": False, "activation": "relu6"}], ids=["plain", "activated"])
+def test_a_depthwise_convolution_of_a_small_map_trains_as_kerass_own_does(
+    side: int, kernel: int, stride: int, more: dict[str, Any]
+):
+    plain = depthwise(side, kernel_size=kernel, strides=stride, **more)
+    padded = with_stand_ins(plain)
+    assert depthwise_class(padded) == ("PaddedDepthwiseConv2D" if side < kernel else "DepthwiseConv2D")
+    for one, two in zip(trained(plain).weights, trained(padded).weights, strict=True):
+        # The same products in float32, summed in another order.
+        np.testing.assert_allclose(two.numpy(), one.numpy(), rtol=2e-4, atol=2e-5, err_msg=one.path)
+    assert depthwise_class(kept(padded)) == "DepthwiseConv2D"
+
+
+def test_a_depthwise_convolution_in_two_places_trains_as_kerass_own_does():
+    plain = depthwise(2, calls=2)
+    padded = with_stand_ins(plain)
+    for one, two in zip(trained(plain).weights, trained(padded).weights, strict=True):
+        np.testing.assert_allclose(two.numpy(), one.numpy(), rtol=2e-4, atol=2e-5, err_msg=one.path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"padding": "valid", "kernel_size": 2}, {"dilation_rate": 2}],
+    ids=["not padded", "dilated"],
+)
+def test_a_depthwise_convolution_that_is_not_padded_so_keeps_kerass_layer(settings: dict[str, Any]):
+    assert depthwise_class(with_stand_ins(depthwise(2, **settings))) == "DepthwiseConv2D"
