@@ -1,4 +1,4 @@
-"""The view across targets: one row an artifact, one column group a target and kind of number.
+"""The view across targets: one row an artifact, one column group a target, machine and kind of number.
 
 A target without any record has a group of its own that says so; one that cannot run a file leaves its cells empty.
 """
@@ -28,7 +28,7 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Part:
-    """The columns of one target and kind; without a group nothing ran there."""
+    """The columns of one group; without one nothing ran on the target."""
 
     target: str
     group: Group | None
@@ -36,8 +36,8 @@ class _Part:
     @property
     def heading(self) -> ColumnGroup:
         """What stands above the columns."""
-        kind = self.group.kind if self.group else MISSING
-        return ColumnGroup(self.target, kind, len(self.columns))
+        title, kind = (self.group.place, self.group.kind) if self.group else (self.target, MISSING)
+        return ColumnGroup(title, kind, len(self.columns))
 
     @property
     def columns(self) -> tuple[_Column, ...]:

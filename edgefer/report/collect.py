@@ -15,6 +15,7 @@ from edgefer.gating.record import Gate, as_gate
 from edgefer.metrics import Score
 
 KINDS: tuple[Kind, ...] = ("measured", "emulated", "estimated")
+UNNAMED = "a machine without a name"
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,25 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose numbers may stand in one table: one target, one kind."""
+    """Runs whose numbers may stand in one table: one target, one kind, one machine.
+
+    ``machine`` names it where the report has several for the target and kind, and is empty elsewhere.
+    """
 
     target: str
     kind: Kind
     runs: tuple[Run, ...]
+    machine: str = ""
+
+    @property
+    def place(self) -> str:
+        """The target, and the machine in brackets."""
+        return f"{self.target} ({self.machine})" if self.machine else self.target
 
     @property
     def title(self) -> str:
-        """``<target>, <kind>``."""
-        return f"{self.target}, {self.kind}"
+        """``<target> (<machine>), <kind>``."""
+        return f"{self.place}, {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -74,12 +84,12 @@ def synthetic_words(group: Group) -> str:
 def collect(paths: Sequence[Path]) -> tuple[Group, ...]:
     """Read all records named by ``paths``: files, or folders searched for ``*.json`` at any depth.
 
-    Groups stand in the order measured, emulated, estimated and then by target; runs by name, container and
-    descending size.
+    Groups stand in the order measured, emulated, estimated and then by target and machine; runs by name, container
+    and descending size.
 
     Raises:
         InputError: a path holds no record or something else, an artifact has two records of one kind for one
-            target, or records were scored on different rows.
+            target and machine, or records were scored on different rows.
     """
     return gather(paths).groups
 
@@ -141,13 +151,14 @@ def _gate_place(gated: Gated) -> tuple[int, str, str, int, str]:
 
 
 def _refuse_duplicates(loaded: Iterable[tuple[Path, RunRecord]]) -> None:
-    seen: dict[tuple[str, str, Kind], Path] = {}
+    seen: dict[tuple[str, str, Kind, str], Path] = {}
     for path, record in loaded:
-        key = (record.artifact.sha256, record.target, record.kind)
+        key = (record.artifact.sha256, record.target, record.kind, machine_of(record))
         if key in seen:
             raise InputError(
-                f"{seen[key]} and {path}: one {record.artifact.format} artifact twice on {record.target}",
-                hint="keep one of the two, or report hosts and kernels apart",
+                f"{seen[key]} and {path}: one {record.artifact.format} artifact twice on {record.target}, "
+                f"{machine_of(record) or UNNAMED}",
+                hint="keep one of the two, or report them apart",
             )
         seen[key] = path
 
@@ -196,11 +207,33 @@ def _named(loaded: Iterable[tuple[Path, RunRecord]]) -> list[Run]:
     return [Run(path, record, labels[record.artifact.sha256]) for path, record in loaded]
 
 
+def machine_of(record: RunRecord) -> str:
+    """The board a record was taken on, elsewhere the processor and how many cores it has there; "" if it says neither.
+
+    Records of one run never differ in it. Two machines of one make are one here: records name no owner.
+    """
+    around = record.environment
+    if board := around.get("board"):
+        return str(board)
+    cores = f", {around['logical_cores']} cores" if around.get("logical_cores") else ""
+    return f"{around['cpu']}{cores}" if around.get("cpu") else ""
+
+
 def _grouped(runs: Iterable[Run]) -> tuple[Group, ...]:
-    groups: dict[tuple[int, str], list[Run]] = {}
+    groups: dict[tuple[int, str, str], list[Run]] = {}
     for run in sorted(runs, key=_place):
-        groups.setdefault((KINDS.index(run.record.kind), run.record.target), []).append(run)
-    return tuple(Group(target, KINDS[kind], tuple(groups[kind, target])) for kind, target in sorted(groups))
+        record = run.record
+        groups.setdefault((KINDS.index(record.kind), record.target, machine_of(record)), []).append(run)
+    machines = Counter((kind, target) for kind, target, _ in groups)
+    return tuple(
+        Group(
+            target,
+            KINDS[kind],
+            tuple(groups[kind, target, machine]),
+            (machine or UNNAMED) if machines[kind, target] > 1 else "",
+        )
+        for kind, target, machine in sorted(groups)
+    )
 
 
 def _place(run: Run) -> tuple[str, str, int, str, str]:

@@ -58,12 +58,12 @@ def _counted(instructions: Instructions | None) -> tuple[Cell, Cell]:
 
 def kernel_warnings(groups: Sequence[Group]) -> Iterator[str]:
     """One sentence an artifact whose records were taken with different kernels: their scores differ for it."""
-    runs = [run for group in groups for run in group.runs if run.record.kernels]
-    for label in dict.fromkeys(run.label for run in runs):
+    runs = [(group.place, run) for group in groups for run in group.runs if run.record.kernels]
+    for label in dict.fromkeys(run.label for _, run in runs):
         used: dict[str, list[str]] = {}
-        for run in runs:
+        for place, run in runs:
             if run.label == label:
-                used.setdefault(run.record.kernels, []).append(run.record.target)
+                used.setdefault(run.record.kernels, []).append(place)
         if len(used) > 1:
             each = words.listing([f"{kernels} on {words.listing(where)}" for kernels, where in used.items()])
             yield f"{label} ran with different kernels, and answers differ for it: {each}"

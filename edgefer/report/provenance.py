@@ -108,5 +108,5 @@ def record_table(groups: Sequence[Group]) -> Table:
 
 def _record_row(run: Run, group: Group) -> tuple[Cell, ...]:
     notes = "; ".join(run.record.notes) or words.ABSENT
-    texts = (run.path.name, run.label, group.target, group.kind, run.record.started, notes)
+    texts = (run.path.name, run.label, group.place, group.kind, run.record.started, notes)
     return tuple(Cell(text) for text in texts)

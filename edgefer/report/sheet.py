@@ -1,4 +1,4 @@
-"""The numbers as CSV: one line an artifact, target and batch size.
+"""The numbers as CSV: one line an artifact, target, machine and batch size.
 
 Measured, emulated and estimated numbers never share a column: the name of each carries its kind as a prefix,
 and only the kinds that occur have columns. Absent numbers are empty.
@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from edgefer.bench.record import BatchTiming, RunRecord
-from edgefer.report.collect import Gated, Group, Run
+from edgefer.report.collect import Gated, Group, Run, machine_of
 from edgefer.report.compare import compare, incomparable
 
 Value = str | float | int | None
@@ -71,6 +71,7 @@ def _identity(run: Run) -> dict[str, Value]:
         "artifact": run.label,
         "format": record.artifact.format,
         "target": record.target,
+        "machine": machine_of(record),
         "kind": record.kind,
         "executed_on": record.executed_on,
         "kernels": record.kernels,

@@ -46,6 +46,32 @@ def test_one_artifact_on_several_targets_is_fine(tmp_path):
     assert [group.target for group in collect(paths)] == ["cpu", "raspberry-pi-4"]
 
 
+def on_machine(**around):
+    """A record of ``tflite-int8`` taken on another machine."""
+    one = record("tflite-int8")
+    return msgspec.structs.replace(one, environment={**one.environment, **around})
+
+
+def test_one_artifact_on_several_machines_of_a_target_is_a_group_each(tmp_path):
+    two, many = on_machine(cpu="AMD EPYC", logical_cores=2), on_machine(cpu="AMD EPYC", logical_cores=64)
+    board = on_machine(cpu="aarch64", board="Raspberry Pi 5 Model B Rev 1.0")
+    unnamed = on_machine(cpu=None, board="")
+    given = [two, many, board, unnamed]
+    paths = [save(tmp_path / str(n), [each])[0] for n, each in enumerate(given)]
+    assert [group.title for group in collect(paths)] == [
+        "cpu (a machine without a name), measured",
+        "cpu (AMD EPYC, 2 cores), measured",
+        "cpu (AMD EPYC, 64 cores), measured",
+        "cpu (Raspberry Pi 5 Model B Rev 1.0), measured",
+    ]
+
+
+def test_times_of_two_machines_stand_in_no_common_table(tmp_path):
+    other = msgspec.structs.replace(record("onnx-int8"), environment={"cpu": "another"})
+    groups = collect(save(tmp_path, [record("tflite-int8"), other]))
+    assert [len(group.runs) for group in groups] == [1, 1]
+
+
 def refusal(paths) -> str:
     with pytest.raises(InputError) as caught:
         collect(paths)

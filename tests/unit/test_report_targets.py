@@ -49,6 +49,15 @@ def test_missing_is_told_from_impossible(groups):
     assert cells(table, "tflite-fp16")["cuda missing"] == ""
 
 
+def test_machines_of_one_target_have_columns_of_their_own(tmp_path):
+    one = record("tflite-int8")
+    other = msgspec.structs.replace(one, environment={"cpu": "another", "logical_cores": 8})
+    paths = [save(tmp_path / str(n), [each])[0] for n, each in enumerate((one, other))]
+    columns = target_table(collect(paths)).full_columns
+    assert "cpu (another, 8 cores) measured: FPS" in columns
+    assert len([column for column in columns if column.endswith("FPS")]) == 2
+
+
 def test_no_time_stands_in_an_emulated_group(groups):
     columns = [name for name in target_table(groups).full_columns if "emulated" in name]
     assert columns
