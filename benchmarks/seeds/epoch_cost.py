@@ -83,7 +83,8 @@ def main(recipes: tuple[str, ...], worker: bool) -> None:
 
 
 def _plain(name: str) -> Recipe:
-    recipe = load_recipe(name)
+    """The recipe from random weights: what it costs is the same, and some have to be brought."""
+    recipe = load_recipe(name, overrides=["backbone.weights=none"])
     assert isinstance(recipe, Recipe)
     return recipe
 
