@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgefer.bench.record import Kind, RunRecord, load_record
+from edgefer.bench.record import KERNELS, Kind, RunRecord, load_record
 from edgefer.errors import InputError
 from edgefer.gating.record import Gate, as_gate
 from edgefer.metrics import Score
@@ -29,24 +29,25 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs whose numbers may stand in one table: one target, one kind, one machine.
+    """Runs whose numbers may stand in one table: one target, one kind, one machine, one kernel set an artifact.
 
-    ``machine`` names it where the report has several for the target and kind, and is empty elsewhere.
+    ``apart`` is what tells the group from others of its target and kind: the machine where there are several, the
+    kernels where an artifact ran with several; elsewhere empty.
     """
 
     target: str
     kind: Kind
     runs: tuple[Run, ...]
-    machine: str = ""
+    apart: str = ""
 
     @property
     def place(self) -> str:
-        """The target, and the machine in brackets."""
-        return f"{self.target} ({self.machine})" if self.machine else self.target
+        """The target, and what tells it apart in brackets."""
+        return f"{self.target} ({self.apart})" if self.apart else self.target
 
     @property
     def title(self) -> str:
-        """``<target> (<machine>), <kind>``."""
+        """``<target> (<apart>), <kind>``."""
         return f"{self.place}, {self.kind}"
 
 
@@ -84,12 +85,12 @@ def synthetic_words(group: Group) -> str:
 def collect(paths: Sequence[Path]) -> tuple[Group, ...]:
     """Read all records named by ``paths``: files, or folders searched for ``*.json`` at any depth.
 
-    Groups stand in the order measured, emulated, estimated and then by target and machine; runs by name, container
-    and descending size.
+    Groups stand in the order measured, emulated, estimated and then by target, machine and kernels; runs by name,
+    container and descending size.
 
     Raises:
         InputError: a path holds no record or something else, an artifact has two records of one kind for one
-            target and machine, or records were scored on different rows.
+            target, machine and kernel set, or records were scored on different rows.
     """
     return gather(paths).groups
 
@@ -151,9 +152,9 @@ def _gate_place(gated: Gated) -> tuple[int, str, str, int, str]:
 
 
 def _refuse_duplicates(loaded: Iterable[tuple[Path, RunRecord]]) -> None:
-    seen: dict[tuple[str, str, Kind, str], Path] = {}
+    seen: dict[tuple[str, ...], Path] = {}
     for path, record in loaded:
-        key = (record.artifact.sha256, record.target, record.kind, machine_of(record))
+        key = (*_circumstances(record), record.kernels, record.artifact.sha256)
         if key in seen:
             raise InputError(
                 f"{seen[key]} and {path}: one {record.artifact.format} artifact twice on {record.target}, "
@@ -219,21 +220,37 @@ def machine_of(record: RunRecord) -> str:
     return f"{around['cpu']}{cores}" if around.get("cpu") else ""
 
 
-def _grouped(runs: Iterable[Run]) -> tuple[Group, ...]:
-    groups: dict[tuple[int, str, str], list[Run]] = {}
+def _circumstances(record: RunRecord) -> tuple[str, str, str]:
+    return record.kind, record.target, machine_of(record)
+
+
+def _grouped(runs: Sequence[Run]) -> tuple[Group, ...]:
+    groups: dict[tuple[int, str, str, str], list[Run]] = {}
+    contested = _with_several_kernels(runs)
     for run in sorted(runs, key=_place):
-        record = run.record
-        groups.setdefault((KINDS.index(record.kind), record.target, machine_of(record)), []).append(run)
-    machines = Counter((kind, target) for kind, target, _ in groups)
+        kind, target, machine = _circumstances(run.record)
+        kernels = run.record.kernels if (kind, target, machine) in contested else ""
+        # XNNPACK is what runs unasked: its records stay beside those of other containers.
+        key = (KINDS.index(run.record.kind), target, machine, "" if kernels == KERNELS[0] else kernels)
+        groups.setdefault(key, []).append(run)
+    machines = Counter(key[:2] for key in {key[:3] for key in groups})
     return tuple(
-        Group(
-            target,
-            KINDS[kind],
-            tuple(groups[kind, target, machine]),
-            (machine or UNNAMED) if machines[kind, target] > 1 else "",
-        )
-        for kind, target, machine in sorted(groups)
+        Group(key[1], KINDS[key[0]], tuple(groups[key]), _apart(key[2], key[3], machines[key[:2]] > 1))
+        for key in sorted(groups)
     )
+
+
+def _with_several_kernels(runs: Iterable[Run]) -> set[tuple[str, str, str]]:
+    """Kinds, targets and machines on which one artifact ran with several kernel sets."""
+    kernels: dict[tuple[tuple[str, str, str], str], set[str]] = {}
+    for run in runs:
+        record = run.record
+        kernels.setdefault((_circumstances(record), record.artifact.sha256), set()).add(record.kernels)
+    return {where for (where, _), found in kernels.items() if len(found) > 1}
+
+
+def _apart(machine: str, kernels: str, several: bool) -> str:
+    return ", ".join(filter(None, ((machine or UNNAMED) if several else "", kernels)))
 
 
 def _place(run: Run) -> tuple[str, str, int, str, str]:

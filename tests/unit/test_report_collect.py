@@ -72,6 +72,19 @@ def test_times_of_two_machines_stand_in_no_common_table(tmp_path):
     assert [len(group.runs) for group in groups] == [1, 1]
 
 
+def test_kernels_of_one_artifact_are_a_group_each_and_other_containers_stand_by_those_that_run_unasked(
+    tmp_path,
+):
+    asked = msgspec.structs.replace(record("tflite-int8"), executed_on="LiteRT 2.3.0, builtin kernels")
+    unasked = msgspec.structs.replace(record("tflite-int8"), executed_on="LiteRT 2.3.0, XNNPACK")
+    given = [asked, unasked, record("onnx-int8")]
+    paths = [save(tmp_path / str(n), [each])[0] for n, each in enumerate(given)]
+    assert [(group.title, len(group.runs)) for group in collect(paths)] == [
+        ("cpu, measured", 2),
+        ("cpu (builtin kernels), measured", 1),
+    ]
+
+
 def refusal(paths) -> str:
     with pytest.raises(InputError) as caught:
         collect(paths)
