@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgefer.backbones.families.face_weights import FaceWeights, with_face_weights
+from edgefer.backbones.families.face_weights import SOURCE, FaceWeights, with_face_weights
 from edgefer.backbones.families.heads import HeadOptions, body_length, with_head
 from edgefer.errors import InputError, SettingError, WeightsUnavailableError
 from edgefer.recipe_loading import load_recipe
@@ -123,11 +123,17 @@ def test_s3_baseline_is_the_documents_table_2():
     assert model.count_params() == 14_714_688 + 27_654
 
 
-def test_s4_freezes_the_hundred_layers_behind_the_input_and_trains_the_101st():
+def test_s4_freezes_a_hundred_layers_the_input_counted_and_trains_from_the_101st_on():
     model, frozen = network("facenet-resnet50"), load_recipe("s4-facenet").backbone.frozen
-    assert model.layers[frozen - 1].name == "conv4_2_relu"
-    assert model.layers[frozen].name == "conv4_3_1x1_reduce"
-    assert frozen - 1 == 100
+    assert frozen == 100
+    assert [layer.name for layer in model.layers[frozen : frozen + 2]] == ["conv4_2_relu", "conv4_3_1x1_reduce"]
+
+
+def test_s1_trains_something_of_resnet50_only_if_the_input_is_counted():
+    model, frozen = network("facenet-resnet50"), load_recipe("s1-resnet50").backbone.frozen
+    rest = model.layers[frozen : body_length(model)]
+    assert [layer.name for layer in rest if layer.weights] == ["conv5_3_1x1_increase_bn"]
+    assert rest[0].weights
 
 
 @pytest.mark.parametrize(("name", "left"), [("s1-resnet50", 3), ("s1-senet50", 115), ("s1-vgg16", 0)])
@@ -205,9 +211,27 @@ def test_too_small_an_input_is_refused(family: str):
         ("senet50", "vggface2", "rcmalli_vggface_tf_notop_senet50.h5"),
     ],
 )
-def test_face_weights_are_not_fetched_by_name(family: str, name: str, file: str):
-    with pytest.raises(WeightsUnavailableError, match=f"{name} weights are not to be had by name.*{file}"):
+def test_face_weights_that_cannot_be_fetched_may_be_brought(
+    family: str, name: str, file: str, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def unreachable(*args: Any, **_: Any) -> str:
+        asked.append(args)
+        raise Exception(f"URL fetch failure on {args[1]}: no such host")
+
+    monkeypatch.setattr("keras.utils.get_file", unreachable)
+    with pytest.raises(WeightsUnavailableError, match=f"{name} weights could not be fetched.*path of {file}"):
         FAMILIES[family].build((48, 48, 3), 9, name, {})
+    assert asked == [(file, f"{SOURCE}/{file}")]
+
+
+def test_face_weights_are_fetched_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    layers = {"conv1/3x3": [(3, 3, 1, 2)], "conv1/3x3/bn": [(2,)] * 4}
+    file = write_keras2(tmp_path / "faces.h5", **layers)
+    monkeypatch.setattr("keras.utils.get_file", lambda *_, **__: str(file))
+    body = with_face_weights(tiny_body, FACES.name, FACES)
+    assert [float(np.mean(weight)) for weight in body.get_weights()] == [1, 2, 3, 4, 5]
 
 
 def test_face_weights_are_found_by_name_in_any_order(tmp_path: Path):

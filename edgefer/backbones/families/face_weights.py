@@ -1,4 +1,4 @@
-"""Weights trained on face identities, which Keras does not fetch by name: the user brings the file."""
+"""Weights trained on face identities, as the keras-vggface project publishes them: fetched by name, or a file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgefer.backbones.families.weights import with_weights
-from edgefer.errors import InputError, WeightsUnavailableError
+from edgefer.backbones.families.weights import fetching, with_weights
+from edgefer.errors import InputError
+
+SOURCE = "https://github.com/rcmalli/keras-vggface/releases/download/v2.0"
+"""Where the project keeps its files; it states no hashes of them. They are read as arrays, and no code is."""
 
 
 @dataclass(frozen=True)
@@ -20,30 +23,33 @@ class FaceWeights:
 
 
 def with_face_weights(build: Callable[[], Any], weights: str | None, published: FaceWeights) -> Any:
-    """Call ``build()`` and fill the network it returns from the file ``weights``; None leaves it as it is.
+    """Call ``build()`` and fill the network it returns with ``weights``; None leaves it as it is.
 
-    The file is HDF5 as Keras 2 wrote weights; its layers are found by name, ``/`` read as ``_``. Further layers
-    in it, a classifier for instance, are left aside.
+    They are the published set's name, fetched once and then kept in Keras' own cache, or a file. The file is HDF5 as
+    Keras 2 wrote weights; its layers are found by name, ``/`` read as ``_``. Further layers in it, a classifier for
+    instance, are left aside.
 
     Raises:
-        WeightsUnavailableError: ``weights`` is the name of the published set.
+        WeightsUnavailableError: the published set cannot be fetched.
         InputError: the network refuses the input shape; the file cannot be read, or lacks a layer of the network
             or holds one of another shape.
     """
     if weights is None:
         return with_weights(lambda _: build(), None)
-    if weights == published.name:
-        raise WeightsUnavailableError(
-            f"{weights} weights are not to be had by name",
-            hint=f"set backbone.weights to the path of {published.file} (of the keras-vggface project), "
-            "or backbone.weights_missing = 'random'",
-        )
-    stored = _read(Path(weights), published)
+    path = _fetched(published) if weights == published.name else Path(weights)
+    stored = _read(path, published)
     network = with_weights(lambda _: build(), None)
     for layer in network.layers:
         if layer.weights:
             _fill(layer, stored.get(layer.name, []), weights)
     return network
+
+
+def _fetched(published: FaceWeights) -> Path:
+    import keras
+
+    with fetching(published.name, published.file):
+        return Path(keras.utils.get_file(published.file, f"{SOURCE}/{published.file}", cache_subdir="models"))
 
 
 def _read(path: Path, published: FaceWeights) -> dict[str, list[Any]]:

@@ -36,33 +36,38 @@ def with_weights(build: Callable[[str | None], Any], weights: str | None) -> Any
         InputError: the network refuses the input shape, or the file does not fit it.
     """
     try:
-        with _impatient(), warnings.catch_warnings():
+        with fetching(str(weights)), warnings.catch_warnings():
             # Keras warns that ImageNet weights were trained at another size; the recipe says so already.
             warnings.simplefilter("ignore", UserWarning)
-            # Standard output is for results; Keras announces downloads there.
-            with redirect_stdout(sys.stderr):
-                return build(weights)
+            return build(weights)
     except (ValueError, OSError) as error:
         raise InputError(f"the network cannot be built: {_line(error)}") from error
+
+
+@contextmanager
+def fetching(weights: str, file: str = "a file") -> Iterator[None]:
+    """Let Keras fetch ``weights``: it gives up soon where there is no network, and announces nothing among results.
+
+    Raises:
+        WeightsUnavailableError: they cannot be fetched; the hint says that backbone.weights may name ``file``.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_TO_CONNECT)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
     except Exception as error:
         # Keras wraps every failed download in a bare Exception.
         if "URL fetch failure" not in str(error):
             raise
         raise WeightsUnavailableError(
             f"{weights} weights could not be fetched: {_line(error)}",
-            hint="fetch them once with a network, name a file, or set backbone.weights_missing = 'random'",
+            hint=f"fetch them once with a network, set backbone.weights to the path of {file}, "
+            "or backbone.weights_missing = 'random'",
         ) from error
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS_TO_CONNECT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
