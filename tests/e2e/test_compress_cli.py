@@ -12,13 +12,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sklearn.metrics import f1_score
 
 from edgefer.artifact import open_artifact
 from edgefer.backbones.loading import load_backbone
 from edgefer.backbones.storage import sidecar_path
 from edgefer.compressing import CompressRecord
 from edgefer.compression.planning import known_stages
-from tests.e2e.conftest import edgefer
+from edgefer.datasets.loading import load
+from edgefer.runtimes.base import predict
+from edgefer.verification import runtime_for
+from tests.e2e.conftest import SIZE, edgefer
 
 PRUNING = (
     "--stage=channels",
@@ -58,12 +62,22 @@ def killed_and_resumed(model: Path, tmp_path_factory: pytest.TempPathFactory):
     return out, ran
 
 
+def validation_f1(out: Path, name: str) -> float:
+    """Weighted F1 of a file of the first stage on the synthetic validation faces, as scikit-learn counts it."""
+    validation = load("synthetic", None, size=(SIZE, SIZE)).split("validation")
+    artifact = open_artifact(out / "1-channels" / "artifacts" / f"{name}-int8.tflite")
+    answers = predict(runtime_for(artifact).open(artifact, 1), validation.pixels)
+    return float(f1_score(validation.labels, answers.argmax(axis=1), average="weighted", zero_division=0))
+
+
 def test_a_killed_run_goes_on_and_ends_with_a_smaller_network(killed_and_resumed):
     out, ran = killed_and_resumed
     original, [stage] = ran.json["original"], ran.json["stages"]
     assert stage["standing"]["cost"]["macs"] <= 0.6 * original["cost"]["macs"]
     assert stage["race"]["bytes"] < stage["race"]["original_bytes"]
     assert stage["race"]["fps"] > 0
+    assert stage["race"]["weighted_f1"] == pytest.approx(validation_f1(out, "compressed"))
+    assert stage["race"]["original_weighted_f1"] == pytest.approx(validation_f1(out, "original"))
     history = (out / "1-channels" / "tuning" / "history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in history] == ["number", "1", "2"]
     steps = [step.name for step in load_backbone(out / "small.keras").lineage]
@@ -80,6 +94,7 @@ def test_what_is_finished_is_not_done_again(killed_and_resumed, model: Path):
         "small, timed as tflite-int8",
         "original",
         "channels",
+        "as int8",
         "speed-up",
         str(out / "small.keras"),
     ):
@@ -128,20 +143,31 @@ def test_the_artifact_of_a_compressed_backbone_tells_its_story(killed_and_resume
     step = next(step for step in lineage if step.name == "channels")
     assert step.config["findings"]["macs"][1] == step.config["macs"]
     assert step.config["race"]["fps"] > 0
+    assert 0 < step.config["race"]["weighted_f1"] < 1
 
 
-def test_a_student_takes_its_teachers_place_as_a_recipe_says(model: Path, tmp_path: Path):
+def test_a_student_takes_its_teachers_place_and_ends_as_a_verified_int8_file_as_a_recipe_says(
+    model: Path, tmp_path: Path
+):
     recipe = tmp_path / "distil.toml"
-    recipe.write_text(RECIPE)
-    ran = edgefer(
-        "compress", model, "--data=synthetic", "--recipe", recipe, "--out", tmp_path / "run", "--json"
-    )
+    recipe.write_text(RECIPE + MORE_STAGES)
+    # Long enough for answers that differ from face to face: others prove nothing, and no file is verified by them.
+    longer = "--set=distill.tuning.training={epochs=12, batch_size=32, learning_rate=3e-3}"
+    ran = compress(model, tmp_path / "run", "--recipe", recipe, longer)
     assert ran.code == 0, ran.err
     record = json.loads((tmp_path / "run" / "compress.json").read_text())
-    assert [one["stage"] for one in record["stages"]] == ["distill"]
+    stages = ["distill", "channels", "qat"]
+    assert [one["stage"] for one in record["stages"]] == stages
+    assert record["stages"][1]["standing"]["cost"]["macs"] < record["stages"][0]["standing"]["cost"]["macs"]
     student = load_backbone(tmp_path / "run" / "small.keras")
     assert student.input.channels == 1
     assert student.lineage[0].config["teachers"] != []
+    ends = ("--to=tflite-int8", "--data=synthetic", "--out", tmp_path)
+    made = edgefer("convert", tmp_path / "run" / "small.keras", *ends, "--json")
+    assert made.code == 0, made.out
+    file = Path(made.json[0]["path"])
+    assert [step.name for step in open_artifact(file).manifest.lineage if step.name in stages] == stages
+    assert edgefer("verify", file).code == 0
 
 
 RECIPE = """\
@@ -177,6 +203,22 @@ input = { height = 24, width = 24, channels = 1, range = [0.0, 1.0] }
 epochs = 1
 batch_size = 256
 learning_rate = 1e-3
+"""
+
+MORE_STAGES = """
+[[stages]]
+stage = "channels"
+macs = 0.7
+multiple = 1
+rows = 64
+
+[[stages]]
+stage = "qat"
+
+[stages.tuning.training]
+epochs = 1
+batch_size = 256
+learning_rate = 1e-4
 """
 
 
