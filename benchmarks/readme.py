@@ -32,7 +32,7 @@ from edgefer.bench.target import targets
 from edgefer.cli.main import cli
 from edgefer.recipe import EnsembleRecipe, Recipe
 from edgefer.recipe_loading import load_recipe, recipe_ids
-from edgefer.recipe_results import comparable_metric
+from edgefer.recipe_results import COLUMNS, compared
 from edgefer.report import words
 from edgefer.zoo import CARD, models
 
@@ -77,29 +77,13 @@ def _targets() -> str:
 
 def _recipes() -> str:
     """All recipes; one row a measured run, or one that says that there is none."""
-    columns = ("recipe", "what", "metric", "reported", "ours", "without leaked rows", "how ours was obtained")
     rows = [row for name in recipe_ids() for row in _runs(load_recipe(name))]
-    return markdown_table(columns, rows, numbers=False)
+    return markdown_table(("recipe", "what", *COLUMNS), rows, numbers=False)
 
 
 def _runs(recipe: Recipe | EnsembleRecipe) -> list[tuple[str, ...]]:
-    metric = comparable_metric(recipe.source.reported)
-    facts = (f"`{recipe.id}`", recipe.title, metric.replace("_f1", " F1"))
-    reported = recipe.source.reported.get(metric)
-    reported_text = words.ABSENT if reported is None else words.f1(reported)
-    runs = [result for result in RESULTS if result.recipe == recipe.id]
-    if not runs:
-        return [(*facts, reported_text, words.ABSENT, words.ABSENT, "not trained yet")]
-    return [
-        (
-            *facts,
-            reported_text,
-            words.f1(getattr(r.test, metric)),
-            words.f1(getattr(r.clean, metric)),
-            r.told(metric),
-        )
-        for r in runs
-    ]
+    rows = compared(recipe.source, [result for result in RESULTS if result.recipe == recipe.id])
+    return [(f"`{recipe.id}`", recipe.title, *(cell or words.ABSENT for cell in row)) for row in rows]
 
 
 def _pairs() -> str:

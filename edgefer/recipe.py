@@ -18,10 +18,14 @@ def _require(condition: bool, message: str) -> None:
 
 
 class Source(Frozen, frozen=True):
-    """Where the recipe comes from and what that document reports (metric name → figure)."""
+    """Where the recipe comes from and what that document reports (metric name → figure).
+
+    ``reported_on`` names the set whose own test rows the figures are of, where the test split may hold others' too.
+    """
 
     document: str
     reported: dict[str, float] = msgspec.field(default_factory=dict)
+    reported_on: str = ""
     remark: str = ""
 
 
@@ -55,8 +59,8 @@ class BackbonePart(Frozen, frozen=True):
 
     ``weights`` is ``none``, a name such as ``imagenet`` or a file; ``weights_missing`` says what happens
     where a named set cannot be had: an error, or random weights (and the record says so). ``frozen`` counts
-    the layers from the input on that keep their weights; it is ignored where the weights are random, for
-    random features would be frozen then. ``options`` belong to the family.
+    the layers that keep their weights, as Keras lists them, the input first; it is ignored where the weights
+    are random, for random features would be frozen then. ``options`` belong to the family.
     """
 
     family: str

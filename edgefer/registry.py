@@ -44,7 +44,8 @@ def lookup(kind: str, name: str, items: Mapping[str, Any]) -> Any:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Phrase what the user may have meant by ``name``."""
+    """Phrase what the user may have meant by ``name``: all that go on from it with a hyphen, or the one most alike."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(known)}"
+    begun = sorted(each for each in known if each.startswith(f"{name}-"))
+    close = begun or difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else f"choose one of: {', '.join(known)}"

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from edgefer.recipe import EnsembleRecipe, Recipe
     from edgefer.recipe_results import Result
 
-COLUMNS = ("recipe", "source", "metric", "reported", "ours", "without leaked rows", "how ours was obtained")
-
 
 @click.command()
 @click.argument("recipe", required=False)
@@ -23,8 +21,9 @@ COLUMNS = ("recipe", "source", "metric", "reported", "ours", "without leaked row
 def command(recipe: str | None, as_json: bool) -> None:
     """List the shipped recipes, or tell all about RECIPE, an id or a TOML file.
 
-    Beside each stands the figure that its source reports and ours, both on the test split, with what ours was
-    obtained from: a network trained from random weights is no repetition of one that was pretrained.
+    Beside each stands the figure that its source reports and ours with what it was obtained from: a network trained
+    from random weights is no repetition of one that was pretrained. Ours is on the test split, or on those of its
+    rows that belong to the set the source scored; where the source scored others, the recipe's remark says so.
     """
     from edgefer.recipe_loading import load_recipe, recipe_ids
     from edgefer.recipe_results import recipe_results
@@ -41,35 +40,29 @@ def command(recipe: str | None, as_json: bool) -> None:
 
 
 def _list(entries: Sequence[tuple[Recipe | EnsembleRecipe, list[Result]]]) -> None:
-    rows = [row for recipe, results in entries for row in _rows(recipe, results)]
-    console.print_table("Recipes", COLUMNS, rows)
+    _compare("Recipes", [row for recipe, results in entries for row in _rows(recipe, results)])
 
 
 def _rows(recipe: Recipe | EnsembleRecipe, results: list[Result]) -> list[tuple[str, ...]]:
     """One row a run; one that says so if there is none."""
-    from edgefer.recipe_results import comparable_metric
+    from edgefer.recipe_results import compared
 
-    source, reported = recipe.source.document.split(":")[0], recipe.source.reported
-    metric = comparable_metric(reported)
-    facts = (recipe.id, source, metric.replace("_f1", " F1"), _figure(reported.get(metric)))
-    if not results:
-        return [(*facts, "", "", "not trained yet")]
-    return [
-        (*facts, _figure(getattr(each.test, metric)), _figure(getattr(each.clean, metric)), each.told(metric))
-        for each in results
-    ]
+    facts = (recipe.id, recipe.source.document.split(":")[0])
+    return [(*facts, *cells) for cells in compared(recipe.source, results)]
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _compare(title: str, rows: list[tuple[str, ...]]) -> None:
+    from edgefer.recipe_results import COLUMNS
+
+    console.print_table(title, ("recipe", "source", *COLUMNS), rows)
 
 
 def _tell(recipe: Recipe | EnsembleRecipe, results: list[Result]) -> None:
     console.print_table(recipe.title, ("setting", "value"), list(_settings(msgspec.to_builtins(recipe))))
-    console.print_table("Reported and reached", COLUMNS, _rows(recipe, results))
+    _compare("Reported and reached", _rows(recipe, results))
     for each in results:
         if each.settings:
-            click.echo(f"{_figure(each.test.weighted_f1)} with --set {' --set '.join(each.settings)}")
+            click.echo(f"weighted F1 {each.test.weighted_f1:.4f} with --set {' --set '.join(each.settings)}")
 
 
 def _settings(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -76,12 +76,17 @@ def test_the_sidecar_example_can_be_read():
 
 def test_command_lines_use_options_that_exist():
     known = dict(commands())
-    lines = [shlex.split(line) for block in fenced("sh") for line in block.splitlines()]
+    lines = [shlex.split(line) for block in fenced("sh") for line in joined(block)]
     calls = [line[1:] for line in lines if line[:1] == ["edgefer"]]
     assert calls
     for call in calls:
         words = tuple(call[:2]) if tuple(call[:2]) in known else tuple(call[:1])
         assert not unknown_options(known[words], call)
+
+
+def joined(block: str) -> list[str]:
+    """Its lines, those that a backslash continues as one."""
+    return block.replace("\\\n", " ").splitlines()
 
 
 def unknown_options(command: click.Command, call: list[str]) -> list[str]:

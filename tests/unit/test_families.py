@@ -126,7 +126,8 @@ def test_s3_baseline_is_the_documents_table_2():
 def test_s4_freezes_a_hundred_layers_the_input_counted_and_trains_from_the_101st_on():
     model, frozen = network("facenet-resnet50"), load_recipe("s4-facenet").backbone.frozen
     assert frozen == 100
-    assert [layer.name for layer in model.layers[frozen : frozen + 2]] == ["conv4_2_relu", "conv4_3_1x1_reduce"]
+    first, second = model.layers[frozen : frozen + 2]
+    assert (first.name, second.name) == ("conv4_2_relu", "conv4_3_1x1_reduce")
 
 
 def test_s1_trains_something_of_resnet50_only_if_the_input_is_counted():
