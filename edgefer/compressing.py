@@ -1,7 +1,8 @@
 """A backbone goes through the stages of a plan; a stopped run goes on where it was.
 
 Each stage has a folder of its own below the run's, ``1-channels`` and so on. What it made stands there as
-``backbone.keras`` once it is finished, judged on the validation split and, beside the backbone that came in, timed.
+``backbone.keras`` once it is finished, judged on the validation split. Its file is judged there too and, beside that of
+the backbone that came in, timed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from edgefer.training.run import Hooks
 from edgefer.training.scoring import full_score, scores_of_test
 from edgefer.workshop import workshop
 
-SCHEMA = 2
+SCHEMA = 3
 _BACKBONE, _STAGE, _REQUEST, _RECORD = "backbone.keras", "stage.json", "request.json", "compress.json"
 
 
@@ -67,7 +68,7 @@ class Standing(Frozen, frozen=True):
 
 
 class StageRecord(Frozen, frozen=True):
-    """One finished stage: its settings, what it found, what came out, and how fast that is."""
+    """One finished stage: its settings, what it found, what came out, and how right and fast the file of that is."""
 
     stage: str
     settings: dict[str, Any]
@@ -81,7 +82,8 @@ class StageRecord(Frozen, frozen=True):
 class CompressRecord(Frozen, frozen=True):
     """A whole run. ``original`` is the backbone that came in.
 
-    Schema history: 1 - first version; 2 - the request holds contract and teachers, of older ones nothing.
+    Schema history: 1 - first version; 2 - the request holds contract and teachers, of older ones nothing; 3 - a race
+    says how both files score.
     """
 
     schema: int

@@ -1,19 +1,24 @@
-"""How much faster a backbone became: its artifact against the one of the backbone it came from, in one run."""
+"""How much faster a backbone became, and how right its file is: beside the file of the backbone it came from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from edgefer.artifact import Artifact, open_artifact
 from edgefer.backbones.base import Backbone
 from edgefer.bench.environment import default_threads
 from edgefer.bench.runner import Job, run
 from edgefer.bench.target import load_target
-from edgefer.datasets.base import Dataset
-from edgefer.errors import ConversionError
+from edgefer.datasets.base import Dataset, Subset
+from edgefer.errors import ConversionError, EdgeferError
 from edgefer.formats.base import Format
+from edgefer.gating.contender import answers, artifact_contender
+from edgefer.metrics import score
 from edgefer.pipeline import Options, Outcome, convert
+from edgefer.preprocessing import match_channels
 from edgefer.spec import Frozen
 
 TARGET = "cpu"
@@ -22,8 +27,9 @@ TARGET = "cpu"
 class Race(Frozen, frozen=True):
     """Artifacts of ``format`` of two backbones, timed at batch 1 and interleaved on this machine's processor.
 
-    ``fps`` and ``bytes`` of the compressed backbone's artifact stand beside those of the original's. Without a
-    file that passed its verification there is no race, and ``skipped`` says why.
+    ``fps``, ``bytes`` and ``weighted_f1``, on all validation rows, of the compressed backbone's artifact stand beside
+    those of the original's. Older records have no F1. Without a file that passed its verification, and answers every
+    row, there is no race, and ``skipped`` says why.
     """
 
     format: str
@@ -31,6 +37,8 @@ class Race(Frozen, frozen=True):
     original_fps: float | None = None
     bytes: int | None = None
     original_bytes: int | None = None
+    weighted_f1: float | None = None
+    original_weighted_f1: float | None = None
     threads: int = 0
     unstable: bool = False
     skipped: str = ""
@@ -42,14 +50,19 @@ class Race(Frozen, frozen=True):
 
 
 def race(original: Backbone, compressed: Backbone, form: Format, dataset: Dataset, folder: Path) -> Race:
-    """Convert both below ``folder``, each once, and time them."""
-    files = []
+    """Convert both below ``folder``, each once, score them on the validation split, and time them."""
+    files, scored = [], []
     for name, backbone in (("original", original), ("compressed", compressed)):
         outcome = _artifact(replace(backbone, name=name), form, dataset, folder / "artifacts")
         if outcome.path is None:
             return Race(format=form.id, skipped=f"{name}: {outcome.error}")
         files.append(open_artifact(outcome.path))
-    return _timed(files, form)
+        try:
+            scored.append(_weighted_f1(outcome.path, dataset.split("validation")))
+        except EdgeferError as error:  # a file without answers costs the race, and not the stage's work
+            return Race(format=form.id, skipped=f"{name}: {error}")
+    before, after = scored
+    return msgspec.structs.replace(_timed(files, form), weighted_f1=after, original_weighted_f1=before)
 
 
 def _artifact(backbone: Backbone, form: Format, dataset: Dataset, out: Path) -> Outcome:
@@ -58,6 +71,14 @@ def _artifact(backbone: Backbone, form: Format, dataset: Dataset, out: Path) -> 
     except ConversionError as error:  # a stage's work is not lost because its network has no such file
         return Outcome(form.id, None, 0, 0.0, None, error)
     return outcome
+
+
+def _weighted_f1(artifact: Path, validation: Subset) -> float:
+    """Of an artifact on the rows on which its float backbone is scored."""
+    contender = artifact_contender(artifact, threads=default_threads())
+    given = answers(contender, match_channels(validation.pixels, contender.input))
+    found = score(validation.labels, given.argmax(axis=1), contender.labels, rows=validation.sha256)
+    return found.weighted_f1
 
 
 def _timed(artifacts: list[Artifact], form: Format) -> Race:

@@ -150,8 +150,10 @@ def _show(compressed: Compressed, as_json: bool) -> None:
         return
     rows = [_row("original", record.original, _first_race(record), original=True)]
     rows += [_row(one.stage, one.standing, one.race) for one in record.stages]
-    columns = ("after", "validation F1", "test F1", "MACs", "parameters", "kB", "FPS", "speed-up")
     form = record.request.format
+    # The float F1, then that of the file on the same rows: int8 may gain where float loses.
+    answered = f"as {form.partition('-')[2]}"
+    columns = ("after", "validation F1", answered, "test F1", "MACs", "parameters", "kB", "FPS", "speed-up")
     console.print_table(f"{record.name}, timed as {form} at batch 1", columns, rows)
     for line in verdicts(record):
         console.note(line)
@@ -164,11 +166,16 @@ def _first_race(record: CompressRecord) -> Race:
 
 
 def _row(name: str, standing: Standing, race: Race, *, original: bool = False) -> tuple[str, ...]:
-    fps, size = (race.original_fps, race.original_bytes) if original else (race.fps, race.bytes)
+    fps, size, answered = (
+        (race.original_fps, race.original_bytes, race.original_weighted_f1)
+        if original
+        else (race.fps, race.bytes, race.weighted_f1)
+    )
     speedup = 1.0 if original else race.speedup
     return (
         name,
         f"{standing.validation.weighted_f1:.4f}",
+        "" if answered is None else f"{answered:.4f}",
         f"{standing.test.weighted_f1:.4f}" if standing.test else "",
         f"{standing.cost.macs:,}",
         f"{standing.cost.parameters:,}",
@@ -179,20 +186,30 @@ def _row(name: str, standing: Standing, race: Race, *, original: bool = False) -
 
 
 def verdicts(record: CompressRecord) -> list[str]:
-    """Plain sentences on what did not pay."""
+    """Plain sentences on what did not pay, stage by stage."""
     lines = []
-    before = record.original
+    before, answered = record.original, _first_race(record).original_weighted_f1
     for one in record.stages:
-        lines += _verdicts(one, before)
-        before = one.standing
+        lines += [*_losses(one, before, answered), *_verdicts(one, before)]
+        before, answered = one.standing, one.race.weighted_f1
     return lines
 
 
+def _losses(one: StageRecord, before: Standing, answered: float | None) -> list[str]:
+    """What the stage cost the float network, and the file, whose weighted F1 was ``answered`` before."""
+    scores = (
+        ("in float", before.validation.weighted_f1, one.standing.validation.weighted_f1),
+        (f"as {one.race.format}", answered, one.race.weighted_f1),
+    )
+    return [
+        f"{one.stage}: costs {100 * (old - new):.2f} points of weighted F1 on validation {where}"
+        for where, old, new in scores
+        if old is not None and new is not None and 100 * (old - new) > COSTLY
+    ]
+
+
 def _verdicts(one: StageRecord, before: Standing) -> list[str]:
-    lost = 100 * (before.validation.weighted_f1 - one.standing.validation.weighted_f1)
     lines = []
-    if lost > COSTLY:
-        lines.append(f"{one.stage}: costs {lost:.2f} points of weighted F1 on validation")
     if one.race.skipped:
         lines.append(f"{one.stage}: not timed: {one.race.skipped}")
     elif one.race.speedup is not None and one.race.speedup < FASTER and one.standing.cost != before.cost:

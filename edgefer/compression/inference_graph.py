@@ -1,4 +1,4 @@
-"""A network as converters see it: batch normalization folded, one operation a layer.
+"""A network as converters see it: branches merged, batch normalization folded, one operation a layer.
 
 What a quantizer quantizes are not Keras' layers. A batch normalization is part of the convolution before it, a
 separable convolution is two, an activation an operation of its own. Here a network is rebuilt in that form, as a Keras
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.graph import Call, calls, consumers, replay
+from edgefer.backbones.merging import merged
 from edgefer.backbones.rebuilding import again, copied_weights, difference, free_name, give
 from edgefer.errors import ConversionError, InputError
 
@@ -55,8 +56,9 @@ def channel_axes(layer: Any) -> tuple[int, ...]:
 def inference_graph(model: Any) -> Any:
     """Rebuild ``model`` flat: batch norms folded, separable convolutions split, activations apart, biases everywhere.
 
-    Outputs are the same up to float32 rounding. The given model keeps its weights, none are shared. Every call is a
-    layer with a name of its own: the second of a name gets a number.
+    Parallel branches are one convolution, which bears the name of their sum, as in a converted file. Outputs are the
+    same up to float32 rounding. The given model keeps its weights, none are shared. Every call is a layer with a name
+    of its own: the second of a name gets a number.
 
     Raises:
         InputError: a layer with weights is called more than once.
@@ -64,7 +66,8 @@ def inference_graph(model: Any) -> Any:
     """
     import keras
 
-    network = calls(model)
+    whole = merged(model)
+    network = calls(whole)
     _refuse_shared(network)
     norms = _norms(network)
     folded = {id(norm) for norm in norms.values()}
@@ -80,7 +83,7 @@ def inference_graph(model: Any) -> Any:
         return _copied(layer, free_name(layer.name, names), *args, **kwargs)
 
     image = keras.Input(model.inputs[0].shape[1:], name="image")
-    network = keras.Model(image, replay(model, image, call), name=model.name)
+    network = keras.Model(image, replay(whole, image, call), name=model.name)
     _compare(network, model)
     return network
 

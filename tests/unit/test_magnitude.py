@@ -104,7 +104,20 @@ def test_two_of_four_input_channels_are_zero(network: Any, tmp_path: Path):
         kernel = np.asarray(result.backbone.model.get_layer(name).kernel)[0, 0]  # (in, out)
         groups = kernel.T.reshape(kernel.shape[1], -1, 4)
         assert np.all(np.sum(groups == 0, axis=-1) == 2), name
-    assert "dense runtime" in notes[0]
+    assert "dense runtime" in notes[-1]
+
+
+def test_the_user_reads_stored_and_gzip_sizes_in_kilobytes(network: Any, tmp_path: Path):
+    notes: list[str] = []
+    found = run(
+        backbone_of(network), options(tuning=tuning(1)), workshop(tmp_path, note=notes.append)
+    ).findings
+    kilobytes = {key: f"{found[key] / 1e3:,.1f} kB" for key in found if "bytes" in key}
+    assert len(set(kilobytes.values())) == 3
+    assert f"{kilobytes['stored_bytes']} stored" in notes[0]
+    assert f"{kilobytes['gzip_bytes_before']} by gzip before" in notes[0]
+    assert f"and {kilobytes['gzip_bytes']} after" in notes[0]
+    assert notes[0].startswith("75% of the pruned weights are zero")
 
 
 class Interrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tuning_samples import backbone_of, images, inverted_residual, seeded, squeeze_excite, tuning, workshop
 
+from edgefer.backbones.base import Backbone
 from edgefer.compression.quantize_configs import Places, calibrate, give_back, imitating_int8, places_of
 from edgefer.compression.stages.qat import Options, run
 from edgefer.errors import ConversionError
@@ -121,6 +123,45 @@ def test_what_comes_out_is_the_float_network_trained(tmp_path: Path):
         == max(scores)
         == scores[result.findings["epoch"] - 1]
     )
+
+
+def test_a_training_that_ruins_the_network_is_left_out_and_said_to_be(tmp_path: Path):
+    backbone = answering_well()
+    before = [np.array(weight) for weight in backbone.model.get_weights()]
+    notes: list[str] = []
+    # Adam's first step is the learning rate for every weight: beside it, what the weights were is nothing.
+    ruinous = replace(workshop(tmp_path, note=notes.append), rate=lambda *_: 1000.0)
+    result = run(backbone, Options(tuning=tuning(2)), ruinous)
+    found = result.findings
+    assert found["rounded_validation_weighted_f1"] < found["rounded_validation_weighted_f1_before"]
+    assert found["kept"] is False
+    assert result.backbone is backbone
+    assert all(np.array_equal(a, b) for a, b in zip(before, backbone.model.get_weights(), strict=True))
+    (note,) = notes
+    assert note.endswith("this does not help here and is left out")
+    assert f"{found['rounded_validation_weighted_f1_before']:.4f} before" in note
+    assert f"{found['rounded_validation_weighted_f1']:.4f} after" in note
+
+
+def answering_well() -> Backbone:
+    """A network that tells the sample's dark faces from its bright ones by their mean."""
+    from keras import Input, Model, layers
+
+    image = Input((32, 32, 3), name="image")
+    value = layers.Conv2D(4, 3, strides=4, padding="same", activation="relu", name="stem")(image)
+    value = layers.GlobalAveragePooling2D(name="pool")(value)
+    model = Model(
+        image, layers.Dense(9, activation="softmax", name="probabilities")(value), name="brightness"
+    )
+    stem, head = model.get_layer("stem"), model.get_layer("probabilities")
+    # Brightness, a mean from -0.6 (dark) to 0.6 (bright) of 27 values, moved to be positive.
+    stem.set_weights([np.full(stem.kernel.shape, 1 / 27), np.ones(4)])
+    slope = np.zeros((4, 9))
+    slope[:, 1] = 2.0
+    offset = np.full(9, -20.0)
+    offset[:2] = 0.0, -8.0
+    head.set_weights([slope, offset])
+    return backbone_of(model)
 
 
 def test_a_layer_without_a_rule_is_named(tmp_path: Path):

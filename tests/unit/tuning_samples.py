@@ -54,6 +54,29 @@ def squeeze_excite() -> Any:
     return Model(image, _head(layers.Add(name="sum")([start, value])), name="squeeze_excite")
 
 
+def branched() -> Any:
+    """A student's blocks: sums of normalised parallel branches, an identity among them where shapes allow."""
+    from keras import Input, Model, layers
+
+    image = Input((32, 32, 3), name="image")
+    stems = [layers.Conv2D(16, 3, 4, padding="same", use_bias=False, name=f"stem_{n}")(image) for n in "ab"]
+    value = _summed(stems, "stem")
+    deep = [
+        layers.DepthwiseConv2D(size, padding="same", use_bias=False, name=f"depthwise_{size}")(value)
+        for size in (3, 1)
+    ]
+    value = _summed([*deep, value], "depthwise")
+    point = layers.Conv2D(16, 1, use_bias=False, name="pointwise_1")(value)
+    return Model(image, _head(_summed([point, value], "pointwise")), name="branched")
+
+
+def _summed(branches: list[Any], name: str) -> Any:
+    from keras import layers
+
+    normal = [_normed(branch, f"{name}_norm{number}") for number, branch in enumerate(branches)]
+    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_sum")(normal))
+
+
 def _normed(value: Any, name: str) -> Any:
     from keras import layers
 

@@ -11,6 +11,7 @@ import numpy as np
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.graph import cost_of
 from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.branches import as_converted
 from edgefer.compression.channel_budget import Limits, Plans, plans, smallest_share
 from edgefer.compression.channel_costs import Costs, Price
 from edgefer.compression.channel_groups import Channels, Keep, channels_of
@@ -60,13 +61,14 @@ class Options(Shares, frozen=True):
 
 
 def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
-    """Remove channels until the budget is met, then train what is left.
+    """Remove channels until the budget is met, then train what is left. Parallel branches are merged first.
 
     Raises:
         InputError: a layer whose channels cannot be followed, named.
         SettingError: a budget that no plan can reach, a pattern of ``exclude`` that matches nothing.
         ConversionError: a layer that cannot be made again; under a budget in latency, a network that has no such file.
     """
+    backbone = as_converted(backbone, workshop)
     channels = _candidates(channels_of(backbone.model, options.exclude), options.importance)
     costs, limits, counted = Costs(channels), Limits(options.minimum, options.multiple), options.counted
     if counted:

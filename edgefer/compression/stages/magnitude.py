@@ -16,6 +16,7 @@ import msgspec
 
 from edgefer.backbones.base import Backbone
 from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.branches import as_converted
 from edgefer.compression.excluding import is_excluded, refuse_unmatched
 from edgefer.compression.sparsity import sizes_of, sparsity_of
 from edgefer.compression.tf_keras_checkpoint import History
@@ -105,6 +106,8 @@ def plan_of(options: Options, steps: int) -> Plan:
 def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     """Prune and train; keep the best validation epoch among those that end with the final sparsity.
 
+    Parallel branches are merged first: zeros of one branch are none of their sum.
+
     Raises:
         SettingError: a pattern of ``exclude`` matches no layer, or nothing is left to prune.
         ConversionError: the network cannot be rebuilt in tf_keras.
@@ -112,7 +115,7 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     """
     import keras
 
-    pruning = toolkit().sparsity.keras
+    pruning, backbone = toolkit().sparsity.keras, as_converted(backbone, workshop)
     dense = to_tf_keras(backbone.model, tolerance=REBUILD_TOLERANCE)
     names = _chosen(dense, options.exclude)
     plan = plan_of(options, workshop.steps(options.tuning))
@@ -127,9 +130,10 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     )
     sparse, pruned = pruning.strip_pruning(wrapped), keras.models.clone_model(backbone.model)
     copy_weights_back(sparse, pruned, tolerance=REBUILD_TOLERANCE)
-    result = Result(replace(backbone, model=pruned), _findings(backbone.model, sparse, names, history, plan))
+    findings = _findings(backbone.model, sparse, names, history, plan)
+    workshop.note(_sizes_in_words(findings))
     workshop.note(REMARK)
-    return result
+    return Result(replace(backbone, model=pruned), findings)
 
 
 def _chosen(model: Any, exclude: tuple[str, ...]) -> tuple[str, ...]:
@@ -188,6 +192,17 @@ def _findings(
         "epochs": msgspec.to_builtins(history),
         "remark": REMARK,
     }
+
+
+def _sizes_in_words(findings: dict[str, Any]) -> str:
+    """What the zeros are worth. Stored size does not change: a zero takes as many bytes as any number."""
+    stored, before, after = (
+        f"{findings[key] / 1e3:,.1f} kB" for key in ("stored_bytes", "gzip_bytes_before", "gzip_bytes")
+    )
+    return (
+        f"{findings['sparsity']:.0%} of the pruned weights are zero; all weights as float32: {stored} stored, "
+        f"before and after, {before} by gzip before and {after} after"
+    )
 
 
 STAGES = (Stage(id="magnitude", options=Options, run=run),)

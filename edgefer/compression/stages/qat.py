@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from edgefer.backbones.base import Backbone
 from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.branches import as_converted
 from edgefer.compression.quantize_configs import calibrate, give_back, imitating_int8
+from edgefer.compression.tf_keras_checkpoint import History
 from edgefer.compression.tf_keras_tuning import REBUILD_TOLERANCE, best_of, judge, require_plain, tune
 from edgefer.interop_tf_keras import copy_weights_back, to_tf_keras
 from edgefer.recipe import Tuning
@@ -33,7 +36,10 @@ class Options(Frozen, frozen=True):
 
 
 def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
-    """Train with rounding; keep the epoch that, rounded, is best on validation.
+    """Train with rounding; keep the epoch that, rounded, is best on validation, if it is better than without training.
+
+    Parallel branches are merged first, so that rounded is what a file will hold. If no epoch is better, the backbone
+    stays as it came, branches and all, and a note says so.
 
     Raises:
         ConversionError: the network cannot be rebuilt in tf_keras, or a kind of layer has no rule for rounding.
@@ -41,23 +47,41 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     """
     import keras
 
-    plain = to_tf_keras(backbone.model, tolerance=REBUILD_TOLERANCE)
+    merged = as_converted(backbone, workshop)
+    plain = to_tf_keras(merged.model, tolerance=REBUILD_TOLERANCE)
     quantized = imitating_int8(plain)
     count = -(-_ROWS // options.tuning.training.batch_size)
     calibrate(quantized, (inputs for inputs, *_ in islice(workshop.batches(options.tuning, 1), count)))
-    before = judge(replace(backbone, model=quantized), workshop.dataset)
-    history = tune(quantized, backbone, options.tuning, workshop)
+    before = judge(replace(merged, model=quantized), workshop.dataset)
+    history = tune(quantized, merged, options.tuning, workshop)
+    findings = _findings(before.score.weighted_f1, history)
+    if not findings["kept"]:
+        workshop.note(_regret(findings))
+        return Result(backbone, findings)
     give_back(quantized, plain)
-    trained = keras.models.clone_model(backbone.model)
+    trained = keras.models.clone_model(merged.model)
     copy_weights_back(plain, trained, tolerance=REBUILD_TOLERANCE)
+    return Result(replace(merged, model=trained), findings)
+
+
+def _findings(before: float, history: History) -> dict[str, Any]:
+    """What the training did for the weighted F1 of the rounded network, ``before`` without it."""
     best = best_of(history)
-    findings = {
+    return {
         "epoch": best.number,
-        "rounded_validation_weighted_f1_before": before.score.weighted_f1,
+        "rounded_validation_weighted_f1_before": before,
         "rounded_validation_weighted_f1": best.validation_weighted_f1,
+        "kept": best.validation_weighted_f1 > before,
         "epochs": msgspec.to_builtins(history),
     }
-    return Result(replace(backbone, model=trained), findings)
+
+
+def _regret(findings: dict[str, Any]) -> str:
+    before, after = (findings[f"rounded_validation_weighted_f1{when}"] for when in ("_before", ""))
+    return (
+        f"rounded to int8, weighted F1 on validation is {before:.4f} before and {after:.4f} after epoch "
+        f"{findings['epoch']}, the best: this does not help here and is left out"
+    )
 
 
 STAGES = (

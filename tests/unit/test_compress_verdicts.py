@@ -1,0 +1,96 @@
+"""What ``edgefer compress`` says of its stages: in float and as the file, each against what was before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgefer.cli.compress import _show, verdicts
+from edgefer.compressing import SCHEMA, Compressed, CompressRecord, CompressRequest, StageRecord, Standing
+from edgefer.metrics import Score, score
+from edgefer.racing import Race
+from edgefer.spec import Cost, LabelSet
+from edgefer.training.record import DataUsed
+
+LABELS = LabelSet(source="two", names=("a", "b"))
+COST = Cost(parameters=1000, macs=50_000, layers=4)
+
+
+def scored(weighted_f1: float) -> Score:
+    right = score(np.array([0, 1]), np.array([0, 1]), LABELS, rows="rows")
+    return msgspec.structs.replace(right, weighted_f1=weighted_f1)
+
+
+def standing(weighted_f1: float) -> Standing:
+    return Standing(cost=COST, validation=scored(weighted_f1), test=None, test_clean=None)
+
+
+def stage(name: str, weighted_f1: float, answered: float | None, **race: Any) -> StageRecord:
+    """A stage after which float and file score so; the original's file scored 0.8."""
+    figures = {"fps": 200.0, "original_fps": 100.0, "bytes": 9000, "original_bytes": 20_000}
+    known = {} if answered is None else {"weighted_f1": answered, "original_weighted_f1": 0.8}
+    return StageRecord(
+        stage=name,
+        settings={},
+        findings={},
+        seconds=1.0,
+        sha256="abc",
+        standing=standing(weighted_f1),
+        race=Race(format="tflite-int8", **{**figures, **known, **race}),
+    )
+
+
+def record(*stages: StageRecord) -> CompressRecord:
+    data = DataUsed(name="toy", labels="two", synthetic=True, rows={}, sha256={})
+    request = CompressRequest(model_sha256="", stages=(), format="tflite-int8", data=data, seed=0)
+    return CompressRecord(
+        schema=SCHEMA, request=request, name="toy", original=standing(0.82), stages=stages, tools={}
+    )
+
+
+def test_a_file_that_lost_is_told_apart_from_a_float_network_that_did():
+    found = verdicts(record(stage("channels", 0.81, 0.796), stage("qat", 0.818, 0.77)))
+    assert found == [
+        "channels: costs 1.00 points of weighted F1 on validation in float",
+        "qat: costs 2.60 points of weighted F1 on validation as tflite-int8",
+    ]
+
+
+def test_each_file_is_held_against_the_one_before_not_the_original():
+    """qat brings back what channels lost: it costs nothing, though the original's file is better."""
+    [only] = verdicts(record(stage("channels", 0.82, 0.75), stage("qat", 0.82, 0.79)))
+    assert only == "channels: costs 5.00 points of weighted F1 on validation as tflite-int8"
+
+
+def test_nothing_is_said_of_files_without_a_score():
+    skipped = stage("blocks", 0.82, None, fps=None, skipped="compressed: no such operation")
+    assert verdicts(record(skipped, stage("qat", 0.82, 0.5))) == [
+        "blocks: not timed: compressed: no such operation"
+    ]
+
+
+def test_the_table_shows_the_score_of_each_file(capsys: pytest.CaptureFixture[str]):
+    made = record(stage("equalize", 0.82, 0.8123))
+    _show(Compressed(None, made, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
+    lines = capsys.readouterr().out.splitlines()
+    header = next(line for line in lines if "after" in line)
+    assert "as int8" in header
+    rows = {name: next(line for line in lines if name in line) for name in ("original", "equalize")}
+    assert "0.8000" in rows["original"]
+    assert "0.8123" in rows["equalize"]
+
+
+def test_a_record_of_before_reads_and_shows_an_empty_cell(capsys: pytest.CaptureFixture[str]):
+    older = msgspec.to_builtins(record(stage("equalize", 0.82, 0.8123)))
+    for name in ("weighted_f1", "original_weighted_f1"):
+        del older["stages"][0]["race"][name]
+    read = msgspec.convert(older, CompressRecord)
+    assert read.stages[0].race.weighted_f1 is None
+    _show(Compressed(None, read, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
+    printed = capsys.readouterr().out
+    assert "0.8123" not in printed
+    assert "200" in printed

@@ -1,0 +1,65 @@
+"""Both files of a race answer the validation rows, and a file without an answer loses the race but no work."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from training_samples import tiny_dataset
+from tuning_samples import INPUT
+
+from edgefer import racing
+from edgefer.backbones.base import Backbone
+from edgefer.pipeline import Outcome
+from edgefer.racing import Race
+
+DATA = tiny_dataset()
+
+
+def answering(classes):
+    """Probabilities of a network that is sure of ``classes`` (N,)."""
+    return np.eye(9, dtype=np.float32)[classes]
+
+
+@pytest.fixture
+def raced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The race of two files that give the ``answers``, by name; nothing is converted and nothing timed."""
+
+    def run(**answers) -> Race:
+        def contender(path: Path, *, threads: int):
+            def answer(pixels):
+                assert pixels.dtype == np.uint8
+                return answers[path.name]
+
+            return SimpleNamespace(path=path, input=INPUT, labels=DATA.labels, answer=answer, threads=threads)
+
+        def converted(backbone, form, _dataset, _out):
+            return Outcome(form.id, Path(backbone.name), 0, 0.0, None)
+
+        monkeypatch.setattr(racing, "_artifact", converted)
+        monkeypatch.setattr(racing, "open_artifact", lambda path: path)
+        monkeypatch.setattr(racing, "artifact_contender", contender)
+        monkeypatch.setattr(
+            racing, "_timed", lambda _, form: Race(format=form.id, fps=20.0, original_fps=10.0)
+        )
+        network = Backbone(None, INPUT, DATA.labels, (), "toy", "")
+        form = SimpleNamespace(id="tflite-int8")
+        return racing.race(network, network, form, DATA, tmp_path)
+
+    return run
+
+
+def test_each_file_is_scored_on_the_validation_rows(raced):
+    truth = DATA.split("validation").labels
+    wrong = np.where(np.arange(len(truth)) < 4, 8, truth)
+    found = raced(original=answering(truth), compressed=answering(wrong))
+    assert found.original_weighted_f1 == 1.0
+    assert 0.7 < found.weighted_f1 < 0.95
+    assert (found.speedup, found.skipped) == (2.0, "")
+
+
+def test_a_file_that_answers_nothing_is_said_to_and_loses_no_stage(raced):
+    truth = answering(DATA.split("validation").labels)
+    found = raced(original=truth, compressed=np.where(np.arange(len(truth))[:, None] == 3, np.nan, truth))
+    assert found.skipped.startswith("compressed: compressed: answers NaN for 1 of 16 images")
+    assert (found.fps, found.weighted_f1) == (None, None)
