@@ -11,6 +11,7 @@ import click
 from edgefer.cli import console
 from edgefer.cli.models import Said, open_model
 from edgefer.cli.options import OutPath, data_options, model_options, seed_option
+from edgefer.cli.recipe_data import open_model_as
 
 if TYPE_CHECKING:
     from edgefer.compressing import Compressed, CompressRecord, StageRecord, Standing
@@ -33,7 +34,9 @@ COSTLY = 0.5  # points of weighted F1
     help="One of bias-correct, blocks, channels, distill, equalize, magnitude, qat, in the order given. Repeatable.",
 )
 @click.option(
-    "--recipe", metavar="RECIPE", help="Take the stages of this recipe, a shipped one or a TOML file."
+    "--recipe",
+    metavar="RECIPE",
+    help="Take the stages of this recipe, a TOML file, and its data: label set, sets, split and relabelling.",
 )
 @click.option(
     "--set",
@@ -80,7 +83,8 @@ def command(
     with _naming(recipe):
         plan = _plan(stages, recipe, settings)
     form = _timed_format(format_)
-    backbone, dataset = open_model(model, Said(**said))
+    stated = Said(**said)
+    backbone, dataset = open_model_as(recipe, model, stated) if recipe else open_model(model, stated)
     if dataset is None:
         raise click.UsageError("compression is judged on data: give --data (and --labels)")
     folder = out or Path("compressed") / backbone.name

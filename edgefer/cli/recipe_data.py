@@ -1,13 +1,17 @@
-"""Labelled faces as a recipe takes them: shared by the commands of ``edgefer data``."""
+"""Labelled faces as a recipe takes them: shared by the commands that have ``--recipe``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgefer.cli.models import Said, image_shape, open_model_of, warn_of_trained_rows
+
 if TYPE_CHECKING:
+    from edgefer.backbones.base import Backbone
     from edgefer.datasets.base import Dataset
     from edgefer.recipe import DataPart
 
@@ -57,3 +61,23 @@ def load_part(
         return load_for(data, part, **shape)
     with naming_lines(recipe, settings):
         return load_for(data, part, **shape)
+
+
+def open_model_as(recipe: str, model: Path, said: Said) -> tuple[Backbone, Dataset | None]:
+    """The backbone, and the user's data put together as ``recipe`` says (None if there is none).
+
+    Raises:
+        UsageError: ``--labels`` names another label set than the recipe.
+    """
+    from edgefer.recipe_loading import load_recipe
+
+    part = load_recipe(recipe).data
+    if said.labels not in (None, part.labels):
+        raise click.UsageError(f"--labels {said.labels}: the recipe's data has {part.labels}")
+    backbone = open_model_of(part, model, said)
+    if not said.data:
+        return backbone, None
+    dataset = load_part(said.data, part, recipe, (), **image_shape(backbone))
+    dataset.require_classes(backbone.labels.names, str(model))
+    warn_of_trained_rows(backbone, dataset)
+    return backbone, dataset

@@ -266,6 +266,18 @@ def test_a_savedmodel_is_refused_whatever_the_stage_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_recipe_says_which_data_a_stage_is_judged_on(model: Path, tmp_path: Path):
+    recipe = tmp_path / "distil.toml"
+    recipe.write_text(RECIPE.replace('labels = "ferplus-9"', 'labels = "ferplus-9"\nsets = ["fer2013"]'))
+    merged = edgefer("compress", model, "--data", tmp_path, "--recipe", recipe, "--out", tmp_path / "run")
+    assert merged.code == 2
+    assert "fer2013" in merged.error_line
+    other = compress(model, tmp_path / "run", "--recipe", recipe, "--labels=fer2013-7")
+    assert other.code == 2
+    assert "--labels fer2013-7: the recipe's data has ferplus-9" in other.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_recipes_line_is_named(model: Path, tmp_path: Path):
     recipe = tmp_path / "distil.toml"
     recipe.write_text(RECIPE.replace('epochs = 1\nbatch_size = 256\nlearning_rate = 1e-3\n"""', ""))
