@@ -183,7 +183,8 @@ def test_litert_tells_what_its_kernels_did(gemm, kernels):
     found = litert_profile.profile(kernels, gemm, 1, shape, 4)
     (op,) = [op for op in found.ops if group_of(op.kind) == "dense"]
     assert op.where == kernels
-    assert 0.5 * found.whole_ns < op.ns <= found.whole_ns  # it is all there is to do
+    assert op.ns == max(one.ns for one in found.ops)  # the others only reshape, of a thousandth of the work
+    assert op.ns <= found.whole_ns
     (only,) = [one for one in tflite_file.layers(gemm.path, found.ops) if one.group == "dense"]
     assert (only.numbers, only.macs) == ("int8", gemm_files.DEPTH * gemm_files.COLUMNS)
 
