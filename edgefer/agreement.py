@@ -26,6 +26,7 @@ class Tolerance:
 TOLERANCES: dict[str, Tolerance] = {
     # float32 sums in another order: 1e-6 a layer, some hundred layers.
     "fp32": Tolerance(max_abs=1e-4, row_mean=1e-4, top1=1.0),
+    "sparse-fp32": Tolerance(max_abs=1e-4, row_mean=1e-4, top1=1.0),
     # 11 significant bits (5e-4 relative) in weights, and in activations too in ONNX and Core ML: over a hundred layers
     # a few parts in a thousand on average, some ten times that in the worst row.
     "fp16": Tolerance(max_abs=0.03, row_mean=0.01, top1=0.93),

@@ -91,14 +91,15 @@ class Outcome:
 
 
 def choose_formats(names: str) -> list[Format]:
-    """Read ``tflite-int8,onnx-fp32`` (or ``all``).
+    """Read ``tflite-int8,onnx-fp32`` (or ``all``, which leaves special ones out).
 
     Raises:
         InputError: an unknown name, with a suggestion.
         MissingExtraError: the converter is not installed.
     """
     formats: dict[str, Format] = discover("edgefer.formats", "FORMATS")
-    wanted = list(formats) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    general = [name for name, form in formats.items() if not form.special]
+    wanted = general if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
         raise InputError("no format given", hint=f"choose from: {', '.join(formats)}, or all")
     chosen = [lookup("format", name, formats) for name in dict.fromkeys(wanted)]

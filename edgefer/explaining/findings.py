@@ -185,10 +185,19 @@ def _sparse(found: Explanation) -> Finding | None:
     share = found.zeros / found.weights if found.weights else 0.0
     if share < SPARSE:
         return None
-    text = (
-        f"{share:.0%} of {found.weights:,} weights are zero, stored and multiplied like any other: zeros make neither "
-        "the file smaller nor these kernels faster"
-    )
+    are_zero = f"{share:.0%} of {found.weights:,} weights are zero"
+    if any("SPMM" in layer.kind for layer in found.layers):  # XNNPACK's kernels for sparse weights
+        text = f"{are_zero}, neither stored nor multiplied"
+    elif "sparse" in found.format:
+        text = (
+            f"{are_zero} and not stored, but multiplied like any other: on x86 processors with AVX, XNNPACK holds its "
+            "dense kernels for faster; on Arm it takes sparse ones"
+        )
+    else:
+        text = (
+            f"{are_zero}, stored and multiplied like any other: zeros make neither the file smaller nor these kernels "
+            "faster"
+        )
     return Finding(id="zeros", text=text, figures={"share": share, "weights": found.weights})
 
 

@@ -7,7 +7,7 @@ what has weights; so their layers with weights are paired one by one, and if the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,14 +93,6 @@ def _is_integer(tensor: Any) -> bool:
 
 def zeros(path: Path) -> tuple[int, int]:
     """Weights in the file and how many of them are zero: constants of two dimensions or more."""
-    count = zero = 0
-    for values in _constants(path):
-        count += values.size
-        zero += values.size - int(np.count_nonzero(values))
-    return count, zero
-
-
-def _constants(path: Path) -> Iterator[np.ndarray[Any, Any]]:
     from ai_edge_litert import schema_py_generated as schema
 
     model, _ = _model(path)
@@ -109,10 +101,14 @@ def _constants(path: Path) -> Iterator[np.ndarray[Any, Any]]:
         schema.TensorType.FLOAT16: np.float16,
         schema.TensorType.INT8: np.int8,
     }
+    count = others = 0
     for tensor in model.subgraphs[0].tensors:
         data, dtype = model.buffers[tensor.buffer].data, dtypes.get(tensor.type)
         if data is not None and dtype is not None and tensor.shape is not None and len(tensor.shape) > 1:
-            yield np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype)
+            # Of a sparse constant the file holds what is not zero.
+            count += math.prod(map(int, tensor.shape))
+            others += int(np.count_nonzero(np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype)))
+    return count, count - others
 
 
 def _model(path: Path) -> tuple[Any, list[str]]:

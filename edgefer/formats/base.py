@@ -87,7 +87,8 @@ class Format:
     ``export(export, calibration, io_dtype)`` writes a payload into ``export.scratch``; ``calibration`` is given
     exactly if ``needs_calibration``; ``io_dtype`` is the integer type at the ends of full-integer files.
     ``guide(artifact)`` is the README that is written beside a finished file, or "". ``own_ranges``: its converter sets
-    the activation ranges itself, so that there is no calibration method to choose.
+    the activation ranges itself, so that there is no calibration method to choose. ``special``: it takes networks of
+    one kind only, and is made where it is named, not as one of ``all``.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Format:
     export: Callable[[Export, Calibration | None, IODtype], Converted]
     guide: Callable[[Artifact], str]
     own_ranges: bool = False
+    special: bool = False
 
 
 def no_guide(_artifact: Artifact) -> str:
@@ -114,6 +116,7 @@ def make_format(
     export: Callable[..., Converted],
     guide: Callable[[Artifact], str] = no_guide,
     own_ranges: bool = False,
+    special: bool = False,
 ) -> Format:
     """A format by its two halves; the file suffix is the container's."""
     return Format(
@@ -126,6 +129,7 @@ def make_format(
         export=export,
         guide=guide,
         own_ranges=own_ranges,
+        special=special,
     )
 
 

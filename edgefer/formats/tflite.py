@@ -13,10 +13,12 @@ from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
 from edgefer.formats.tflite_compact import compact
 from edgefer.formats.tflite_int8 import quantize
+from edgefer.formats.tflite_sparse import with_sparse_kernels
 from edgefer.preprocessing import Pixels
 from edgefer.quieting import quiet_native
 
 Configure = Callable[[Any, Any, Export, Calibration | None, IODtype], None]
+Finish = Callable[[bytes], bytes]
 
 
 def _float32(converter: Any, tf: Any, *_: Any) -> None:
@@ -74,7 +76,9 @@ def _spanning(pixels: Pixels) -> Pixels:
     return pixels
 
 
-def _converter(precision: str, signature: str, configure: Configure) -> Callable[..., Converted]:
+def _converter(
+    precision: str, signature: str, configure: Configure, finish: Finish = bytes
+) -> Callable[..., Converted]:
     def export_format(export: Export, calibration: Calibration | None, io_dtype: IODtype) -> Converted:
         import tensorflow as tf
 
@@ -91,6 +95,7 @@ def _converter(precision: str, signature: str, configure: Configure) -> Callable
                 )
                 configure(converter, tf, export, calibration, io_dtype)
                 content = _content(converter, tf, export, calibration, io_dtype)
+                content = finish(content)
         except ConversionError:
             raise
         except Exception as error:  # the converter raises its own and bare runtime errors
@@ -155,5 +160,12 @@ FORMATS = (
         calibrated=True,
         export=_converter("int16x8", "float32", _int16x8),
         own_ranges=True,
+    ),
+    make_format(
+        "tflite",
+        "sparse-fp32",
+        calibrated=False,
+        export=_converter("sparse-fp32", "uint8", _float32, with_sparse_kernels),
+        special=True,
     ),
 )

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgefer.bench.record import RunRecord, load_record
@@ -129,3 +130,47 @@ def test_a_bundle_proves_itself_on_a_board_that_has_the_runtime_only(artifacts, 
     (proof,) = json.loads(said.stdout)
     assert proof["status"] == "passed", said.stderr
     assert "XNNPACK" in proof["executed_on"]
+
+
+@pytest.fixture(scope="module")
+def sparse_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small MobileNet on 48x48 gray faces with most weights of its 1x1 convolutions zero."""
+    import keras
+
+    from edgefer.backbones.base import Backbone
+    from edgefer.backbones.storage import save_backbone
+    from edgefer.datasets.labels import LABEL_SETS
+    from edgefer.datasets.loading import load
+    from edgefer.preprocessing import to_floats
+    from edgefer.spec import InputSpec
+    from tests.networks import spread
+
+    keras.utils.set_random_seed(5)
+    spec = InputSpec(height=48, width=48, channels=1, color="gray", range=(0.0, 1.0))
+    image = keras.Input((48, 48, 1))
+    value = keras.layers.Conv2D(32, 3, 2, padding="same", activation="relu")(image)
+    for stride in (1, 2, 1):
+        value = keras.layers.DepthwiseConv2D(3, stride, padding="same", activation="relu")(value)
+        dots = keras.layers.Conv2D(64, 1, activation="relu")
+        value = dots(value)
+        kernel = np.asarray(dots.kernel)
+        dots.kernel.assign(np.where(abs(kernel) < np.quantile(abs(kernel), 0.85), 0, kernel))
+    value = keras.layers.GlobalAveragePooling2D()(value)
+    network = keras.Model(image, keras.layers.Dense(9, activation="softmax")(value))
+    faces = load("synthetic", None, size=(48, 48)).split("train").pixels[:256]
+    spread(network, to_floats(faces, spec))
+    path = tmp_path_factory.mktemp("sparse") / "sparse.keras"
+    save_backbone(Backbone(network, spec, LABEL_SETS["ferplus-9"], (), "sparse", ""), path)
+    return path
+
+
+def test_zeros_are_skipped_on_a_board(emulator, sparse_model, tmp_path):
+    del emulator
+    formats = ("tflite-fp32", "tflite-sparse-fp32")
+    words = ("--to", ",".join(formats), "--data", "synthetic", "--out", tmp_path)
+    assert edgefer("convert", sparse_model, *words).code == 0
+    files = [tmp_path / f"sparse-{name.partition('-')[2]}.tflite" for name in formats]
+    with booted(load_target("raspberry-pi-4").emulation, SITES["ai-edge-litert"], 1) as board:
+        dense, sparse = (board.count(file, "litert").counts[0] for file in files)
+    # 85 % of the weights of 1x1 convolutions are zero. Image, depthwise layers and ends are the same work in both.
+    assert sparse < 0.8 * dense
