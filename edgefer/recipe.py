@@ -168,12 +168,12 @@ class Augmentation(Frozen, frozen=True):
     """Random changes to training images; every amount is a largest one, drawn anew for each image and epoch.
 
     ``flip`` mirrors half of the images. ``rotation`` in degrees; ``shift`` as a share of height and width;
-    ``zoom`` and ``shear`` as a share; ``crop`` is the largest share of a side that is cut away before
-    resizing back. ``brightness`` as a share of 255, ``contrast`` as a share, ``jitter`` as the exponent's
-    log2 range of a gamma change (hue and saturation, the rest of a colour jitter, do nothing to gray).
-    ``downscale`` is the smallest size, as a share, an image is shrunk to before it is enlarged again. Zero
-    (for ``downscale`` 1) switches a change off. ``probability`` is how likely each change but ``flip`` is
-    applied to an image.
+    ``zoom`` and ``shear`` as a share; ``crop`` is the largest share of a side that is cut away before resizing
+    back. ``brightness`` as a share of 255, ``contrast`` as a share, ``jitter`` as the exponent's log2 range of
+    a gamma change. ``saturation``, as a share, and ``hue``, as a share of the colour circle, keep a pixel's
+    luminance and leave gray images alone. ``downscale`` is the smallest size, as a share, an image is shrunk to
+    before it is enlarged again. Zero (for ``downscale`` 1) switches a change off. ``probability`` is how likely
+    each change but ``flip`` is applied to an image.
     """
 
     flip: bool = False
@@ -186,11 +186,15 @@ class Augmentation(Frozen, frozen=True):
     shear: float = 0.0
     crop: float = 0.0
     jitter: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
     probability: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "shift", "zoom", "shear", "crop"):
             _require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)")
+        _require(0 <= self.saturation <= 1, "saturation must be in 0..1")
+        _require(0 <= self.hue <= 0.5, "hue must be in 0..0.5")
         _require(0 <= self.rotation <= 180, "rotation must be in 0..180 degrees")
         _require(0 <= self.jitter <= 3, "jitter must be in 0..3")
         _require(0 < self.downscale <= 1, "downscale must be in (0, 1]")

@@ -18,6 +18,10 @@ from edgefer.recipe import Augmentation
 
 Matrices = npt.NDArray[np.float64]
 
+# From red, green and blue to luminance and two colour axes around it, NTSC's YIQ. Shares of luminance as in ITU-R
+# BT.601, by which a gray copy of a picture is made.
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+
 
 def augment(pixels: Pixels, amounts: Augmentation, rng: np.random.Generator) -> Pixels:
     """Return changed copies of uint8 images (N, H, W, C), in the same shape.
@@ -92,12 +96,27 @@ def _relight(images: Floats, amounts: Augmentation, rng: np.random.Generator) ->
         gamma = np.exp2(_draw(count, amounts.jitter, amounts, rng)).astype(np.float32)
         shares = np.clip(images, 0, 255) / np.float32(255)
         images = np.float32(255) * shares ** gamma[:, None, None, None]
+    if (amounts.saturation or amounts.hue) and images.shape[-1] == len(_YIQ):
+        images = np.einsum("nhwc,ndc->nhwd", images, _recolouring(count, amounts, rng), optimize=True)
     if amounts.contrast or amounts.brightness:
         factor = 1 + _draw(count, amounts.contrast, amounts, rng)[:, None, None, None].astype(np.float32)
         added = 255 * _draw(count, amounts.brightness, amounts, rng)[:, None, None, None].astype(np.float32)
         mean = images.mean(axis=(1, 2, 3), keepdims=True)
         images = (images - mean) * factor + mean + added
     return images
+
+
+def _recolouring(count: int, amounts: Augmentation, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Matrices (N, 3, 3) from red, green and blue to the same with other hue and saturation."""
+    factor = 1 + _draw(count, amounts.saturation, amounts, rng)
+    angle = 2 * np.pi * _draw(count, amounts.hue, amounts, rng)
+    turns = np.zeros((count, 3, 3))
+    turns[:, 0, 0] = 1
+    turns[:, 1, 1] = turns[:, 2, 2] = factor * np.cos(angle)
+    turns[:, 2, 1] = factor * np.sin(angle)
+    turns[:, 1, 2] = -turns[:, 2, 1]
+    changed: npt.NDArray[np.float32] = (np.linalg.inv(_YIQ) @ turns @ _YIQ).astype(np.float32)
+    return changed
 
 
 def _downscale(images: Floats, amounts: Augmentation, rng: np.random.Generator) -> Floats:

@@ -106,3 +106,43 @@ def test_probability_is_the_share_of_changed_images():
     flat = np.full((2000, 4, 4, 1), 100, np.uint8)
     after = augment(flat, Augmentation(brightness=0.5, probability=0.25), rng())
     assert np.mean(np.any(after != flat, axis=(1, 2, 3))) == pytest.approx(0.25, abs=0.04)
+
+
+COLOUR = {
+    "saturation": Augmentation(saturation=1.0),
+    "hue": Augmentation(hue=0.5),
+    "both": Augmentation(saturation=0.4, hue=0.1),
+}
+# Luminance of red, green and blue as Pillow's "L" has it.
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+
+
+def colours() -> np.ndarray:
+    """Muted colours: no change of hue or of saturation leaves 0..255."""
+    middle = np.random.default_rng(0).integers(110, 146, (32, 8, 8, 3))
+    return middle.astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", COLOUR)
+def test_hue_and_saturation_keep_luminance_and_leave_gray_alone(name: str):
+    before, after = colours(), augment(colours(), COLOUR[name], rng())
+    changed = np.any(after != before, axis=(1, 2, 3))
+    assert 4 <= changed.sum() < len(before)
+    # Three channels are rounded to whole pixel values: half a step at most in their mean.
+    assert np.abs((after.astype(float) - before) @ LUMINANCE).max() <= 0.5
+    for channels in (1, 3):
+        assert np.array_equal(augment(faces(channels), COLOUR[name], rng()), faces(channels))
+
+
+def test_hue_turns_about_gray_and_saturation_goes_to_or_away_from_it():
+    red = np.zeros((64, 1, 1, 3), np.uint8) + np.array([150, 120, 120], np.uint8)
+    gray = red @ LUMINANCE
+    turned, stretched = (
+        augment(red, COLOUR[name], rng())[:, 0, 0].astype(float) for name in ("hue", "saturation")
+    )
+    assert {int(np.argmax(pixel)) for pixel in turned} == {0, 1, 2}
+    directions = stretched - gray[:, 0]
+    assert np.all(directions[:, 0] >= -0.5)
+    assert directions[:, 0].min() < 10  # 21 before
+    assert directions[:, 0].max() > 30
+    np.testing.assert_allclose(directions[:, 1], directions[:, 2], atol=1e-9)
