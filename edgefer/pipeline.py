@@ -120,13 +120,22 @@ def choose_formats(names: str) -> list[Format]:
         InputError: an unknown name, with a suggestion.
         MissingExtraError: the converter is not installed.
     """
-    formats = known_formats()
-    wanted = list(formats) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
-    if not wanted:
-        raise InputError("no format given", hint=f"choose from: {', '.join(formats)}, or all")
-    chosen = [lookup("format", name, formats) for name in dict.fromkeys(wanted)]
+    chosen = formats_named([name.strip() for name in names.split(",") if name.strip()])
     require_converters(chosen)
     return chosen
+
+
+def formats_named(names: Sequence[str]) -> list[Format]:
+    """Each format once; ``all`` alone names every one.
+
+    Raises:
+        InputError: no name, or an unknown one, with a suggestion.
+    """
+    formats = known_formats()
+    if not names:
+        raise InputError("no format given", hint=f"choose from: {', '.join(formats)}, or all")
+    wanted = list(formats) if list(names) == ["all"] else names
+    return [lookup("format", name, formats) for name in dict.fromkeys(wanted)]
 
 
 def convert(

@@ -10,7 +10,7 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.files_made import print_files
-from edgefer.cli.models import Said, golden_faces, open_model
+from edgefer.cli.models import Said, open_model
 from edgefer.cli.options import OutPath, batch_sizes, data_options, model_options, seed_option
 from edgefer.errors import InputError
 
@@ -125,6 +125,7 @@ def command(
     """
     from dataclasses import replace
 
+    from edgefer.evidence import drawn_faces
     from edgefer.pipeline import Options, choose_formats, convert
 
     chosen = choose_formats(formats)
@@ -136,7 +137,7 @@ def command(
     if name:
         backbone = replace(backbone, name=name)
     options = Options(mode, io_dtype, calibration, seed, calibration_method, layers, sizes)  # type: ignore[arg-type]  # click.Choice checked them
-    source = dataset if dataset is not None and golden == "data" else golden_faces(backbone)
+    source = dataset if dataset is not None and golden == "data" else drawn_faces(backbone)
     with console.progress("convert") as advance:
         outcomes = convert(backbone, chosen, dataset, source, out, options, advance)
     files = [outcome.record for outcome in outcomes]
