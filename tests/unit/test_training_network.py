@@ -66,5 +66,7 @@ def test_a_failed_download_is_a_typed_error(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
     recipe = load_recipe("s0-mobilenetv2", ["backbone.weights_missing=error"])
-    with pytest.raises(WeightsUnavailableError, match=r"imagenet weights could not be fetched.*path of a file"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"imagenet weights could not be fetched.*path of a file"
+    ):
         build_network(recipe, 9)
