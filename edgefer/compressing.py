@@ -2,7 +2,7 @@
 
 Each stage has a folder of its own below the run's, ``1-channels`` and so on. What it made stands there as
 ``backbone.keras`` once it is finished, judged on the validation split. Its file is judged there too and, beside that of
-the backbone that came in, timed.
+the backbone that came in, timed. The last one's files stand in the run's folder, if the chain is to end in some.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ import msgspec
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.loading import load_backbone
 from edgefer.backbones.merging import converted_cost
-from edgefer.backbones.storage import save_backbone
+from edgefer.backbones.storage import save_backbone, sidecar_path
 from edgefer.compression.planning import Planned
+from edgefer.conversion import Conversion, make_files
 from edgefer.datasets.base import Dataset
 from edgefer.datasets.scoring import require_own_images
 from edgefer.errors import InputError, SettingError
 from edgefer.files import sha256_of
 from edgefer.formats.base import Format
 from edgefer.metrics import Score
+from edgefer.pipeline import FileRecord
 from edgefer.racing import Race, race
+from edgefer.recipe import ConvertPart
 from edgefer.spec import Cost, Frozen, Step
 from edgefer.training.record import DataUsed, data_used, installed_tools, read_record, write_record
 from edgefer.training.run import Hooks
 from edgefer.training.scoring import full_score, scores_of_test
 from edgefer.workshop import workshop
 
-SCHEMA = 3
+SCHEMA = 4
 _BACKBONE, _STAGE, _REQUEST, _RECORD = "backbone.keras", "stage.json", "request.json", "compress.json"
 
 
@@ -80,10 +83,12 @@ class StageRecord(Frozen, frozen=True):
 
 
 class CompressRecord(Frozen, frozen=True):
-    """A whole run. ``original`` is the backbone that came in.
+    """A whole run. ``original`` is the backbone that came in, ``sha256`` that of the model file that came out.
+
+    ``conversion`` is how the chain ended and ``files`` what became of each format; without a conversion there are none.
 
     Schema history: 1 - first version; 2 - the request holds contract and teachers, of older ones nothing; 3 - a race
-    says how both files score.
+    says how both files score; 4 - the model file's hash, ``conversion`` and ``files``, of older ones nothing.
     """
 
     schema: int
@@ -92,6 +97,9 @@ class CompressRecord(Frozen, frozen=True):
     original: Standing
     stages: tuple[StageRecord, ...]
     tools: dict[str, str]
+    sha256: str = ""
+    conversion: ConvertPart | None = None
+    files: tuple[FileRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,20 +113,24 @@ class Compressed:
 
 @dataclass(frozen=True)
 class Job:
-    """What all stages of a run share. ``form`` is the format in which they are timed."""
+    """What all stages of a run share.
+
+    ``form`` is the format in which they are timed; ``ending`` says in which files the chain ends, None for none.
+    """
 
     dataset: Dataset
     form: Format
     out: Path
     seed: int
     hooks: Hooks
+    ending: Conversion | None = None
 
 
 def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compressed:
-    """Take ``backbone`` through the stages of ``plan``; leave model and record in the job's folder.
+    """Take ``backbone`` through the stages of ``plan``; leave model, files and record in the job's folder.
 
     A run that was stopped in this folder goes on behind its last finished stage, and inside an unfinished one where
-    that stage keeps what it has.
+    that stage keeps what it has. Model and files of a finished one are left as they are; it may end in other files.
 
     Raises:
         InputError: a SavedModel, a split without an image of its own to be scored on, a folder in use.
@@ -147,7 +159,9 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
         current, finished = _finished(folder) or _run(number, planned, original, current, folder, job)
         records.append(finished)
     path = job.out / f"{backbone.name}.keras"
-    saved = save_backbone(replace(current, name=backbone.name), path)
+    before = _before(job.out, records[-1])
+    saved = _saved(replace(current, name=backbone.name), path, before)
+    conversion, files = _end(saved, job, before)
     record = CompressRecord(
         schema=SCHEMA,
         request=request,
@@ -155,9 +169,49 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
         original=standing(original, job.dataset),
         stages=tuple(records),
         tools=installed_tools(),
+        sha256=saved.sha256,
+        conversion=conversion,
+        files=files,
     )
     write_record(job.out / _RECORD, record)
     return Compressed(saved, record, path)
+
+
+def _before(out: Path, last: StageRecord) -> CompressRecord | None:
+    """The record of an earlier call that ended in the same ``last`` stage, if there is one."""
+    if not (out / _RECORD).exists():
+        return None
+    record: CompressRecord = read_record(out / _RECORD, CompressRecord)
+    return record if record.stages[-1].sha256 == last.sha256 else None
+
+
+def _saved(backbone: Backbone, path: Path, before: CompressRecord | None) -> Backbone:
+    """Write the model, unless an earlier call did: Keras writes no file twice alike, and artifacts name its hash."""
+    if before and _stands(path, before.sha256) and sidecar_path(path).exists():
+        return replace(backbone, sha256=before.sha256)
+    return save_backbone(backbone, path)
+
+
+def _end(
+    backbone: Backbone, job: Job, before: CompressRecord | None
+) -> tuple[ConvertPart | None, tuple[FileRecord, ...]]:
+    """How the chain ends, and its files: an earlier call's, if all are there and no others are wanted."""
+    wanted = job.ending.part if job.ending else None
+    whole = before is not None and before.sha256 == backbone.sha256 and all(map(_is_there, before.files))
+    if before and whole and wanted in (None, before.conversion):
+        return before.conversion, before.files
+    if job.ending is None:
+        return None, ()
+    job.hooks.note(f"files: {', '.join(form.id for form in job.ending.formats)}")
+    return wanted, make_files(job.ending, backbone, job.dataset, job.out, job.hooks.step)
+
+
+def _is_there(file: FileRecord) -> bool:
+    return file.path is not None and _stands(Path(file.path), file.sha256)
+
+
+def _stands(path: Path, sha256: str) -> bool:
+    return path.exists() and sha256_of(path) == sha256
 
 
 def _contract_sha256(backbone: Backbone) -> str:

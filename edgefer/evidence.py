@@ -10,6 +10,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities, refuse_wrong_range
 from edgefer.contract import Golden, golden_sha256
 from edgefer.datasets.base import Dataset, Split, Subset
+from edgefer.datasets.loading import load
 from edgefer.datasets.scoring import scores
 from edgefer.errors import InputError
 from edgefer.preprocessing import match_channels
@@ -54,6 +55,12 @@ def golden_of(backbone: Backbone, dataset: Dataset) -> tuple[Golden, GoldenInfo]
         outputs_sha256=golden_sha256(golden.outputs),
     )
     return golden, info
+
+
+def drawn_faces(backbone: Backbone) -> Dataset:
+    """The synthetic faces at a backbone's input size, for golden images that are nobody's picture."""
+    spec = backbone.input
+    return load("synthetic", None, size=(spec.height, spec.width), channels=spec.pixel_channels)
 
 
 def _check_rows(dataset: Dataset) -> Subset:

@@ -7,52 +7,32 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from edgefer.artifact import (
-    MANIFEST_SCHEMA,
-    Artifact,
-    Baseline,
-    GoldenInfo,
-    IOMode,
-    Manifest,
-    write_artifact,
-)
+import msgspec
+
+from edgefer.artifact import Artifact, IOMode
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.merging import converted_cost
-from edgefer.calibrating import METHODS, Judge, Wanted, judge_of
-from edgefer.contract import Golden
+from edgefer.calibrating import Wanted, judge_of
 from edgefer.datasets.base import Dataset
-from edgefer.embedding import payload_sha256
 from edgefer.errors import EdgeferError, InputError, MissingExtraError, VerificationError
 from edgefer.evidence import golden_of, measure_baseline
 from edgefer.files import replace, workspace
-from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype
+from edgefer.formats.base import Calibration, Format, IODtype
 from edgefer.formats.export import check_export, export_backbone
 from edgefer.formats.keeping import float_layers
 from edgefer.interrupts import stop_if_seen
+from edgefer.making import Job, installed, made
 from edgefer.metrics import rows_sha256
+from edgefer.mixing import AccuracyBudget, Mixed, Mixer, layered, mixer_of
 from edgefer.preprocessing import match_channels
 from edgefer.registry import discover, lookup
 from edgefer.sampling import balanced_rows
-from edgefer.spec import Cost, Step
+from edgefer.spec import Frozen
 from edgefer.verification import Verification, verify_artifact
 
 Advance = Callable[[float, float, str], None]
-
-# What a reader of an artifact may need to know to reproduce it.
-_TOOLS = (
-    "edgefer",
-    "tensorflow",
-    "keras",
-    "tf2onnx",
-    "onnx",
-    "onnxruntime",
-    "coremltools",
-    "ai-edge-litert",
-    "numpy",
-)
 
 
 @dataclass(frozen=True)
@@ -60,8 +40,9 @@ class Options:
     """How to convert. ``calibration`` rows are drawn from the training split with ``seed``.
 
     ``method`` sets activation ranges of int8 formats, "best" being the one whose file is closest to the backbone on
-    validation rows; ``keep_float`` are patterns of layer names that int8 formats leave in float. With ``batches``
-    (ascending, 1 among them) Core ML files take arrays of so many images, instead of being classifiers of one.
+    validation rows; ``keep_float`` are patterns of layer names that int8 formats leave in float, or what int8 may cost:
+    then each file gets as few float layers as it needs. With ``batches`` (ascending, 1 among them) Core ML files take
+    arrays of so many images, instead of being classifiers of one.
     """
 
     mode: IOMode = "raw"
@@ -69,8 +50,29 @@ class Options:
     calibration: int = 200
     seed: int = 0
     method: Wanted = "minmax"
-    keep_float: tuple[str, ...] = ()
+    keep_float: tuple[str, ...] | AccuracyBudget = ()
     batches: tuple[int, ...] = ()
+
+
+class FileRecord(Frozen, frozen=True):
+    """An ``Outcome`` as it is written down: the file (None if it was not kept) with its hash, and proof or error.
+
+    ``keep_float`` says how the layers that stay in float were chosen, None where nothing was to be chosen.
+    """
+
+    format: str
+    path: str | None
+    bytes: int
+    seconds: float
+    verification: Verification | None
+    error: str | None
+    keep_float: Mixed | None = None
+    sha256: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether the file exists and no check failed."""
+        return self.error is None and self.verification is not None and self.verification.status != "failed"
 
 
 @dataclass(frozen=True)
@@ -83,28 +85,58 @@ class Outcome:
     seconds: float
     verification: Verification | None
     error: EdgeferError | None = None
+    mixed: Mixed | None = None
+    sha256: str = ""
 
     @property
     def good(self) -> bool:
         """Whether the file exists and no check failed."""
-        return self.error is None and self.verification is not None and self.verification.status != "failed"
+        return self.record.good
+
+    @property
+    def record(self) -> FileRecord:
+        """The same without objects."""
+        return FileRecord(
+            format=self.format,
+            path=str(self.path) if self.path else None,
+            bytes=self.bytes,
+            seconds=round(self.seconds, 3),
+            verification=self.verification,
+            error=str(self.error) if self.error else None,
+            keep_float=self.mixed,
+            sha256=self.sha256,
+        )
+
+
+def known_formats() -> dict[str, Format]:
+    """All formats by id."""
+    return discover("edgefer.formats", "FORMATS")
 
 
 def choose_formats(names: str) -> list[Format]:
-    """Read ``tflite-int8,onnx-fp32`` (or ``all``, which leaves special ones out).
+    """Read ``tflite-int8,onnx-fp32`` (or ``all``, as ``formats_named`` does).
 
     Raises:
         InputError: an unknown name, with a suggestion.
         MissingExtraError: the converter is not installed.
     """
-    formats: dict[str, Format] = discover("edgefer.formats", "FORMATS")
-    general = [name for name, form in formats.items() if not form.special]
-    wanted = general if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
-    if not wanted:
-        raise InputError("no format given", hint=f"choose from: {', '.join(formats)}, or all")
-    chosen = [lookup("format", name, formats) for name in dict.fromkeys(wanted)]
-    _require_converters(chosen)
+    chosen = formats_named([name.strip() for name in names.split(",") if name.strip()])
+    require_converters(chosen)
     return chosen
+
+
+def formats_named(names: Sequence[str]) -> list[Format]:
+    """Each format once; ``all`` alone names every one that suits any network.
+
+    Raises:
+        InputError: no name, or an unknown one, with a suggestion.
+    """
+    formats = known_formats()
+    if not names:
+        raise InputError("no format given", hint=f"choose from: {', '.join(formats)}, or all")
+    general = [name for name, form in formats.items() if not form.special]
+    wanted = general if list(names) == ["all"] else names
+    return [lookup("format", name, formats) for name in dict.fromkeys(wanted)]
 
 
 def convert(
@@ -121,11 +153,15 @@ def convert(
     A format that fails leaves no file and does not keep the others from being made. ``golden_source`` gives the
     golden images (``dataset`` itself, or the synthetic faces where there is none).
 
+    Where both are to be found out, each file's calibration method is chosen first, with no layer in float, and then,
+    under that method, the float layers.
+
     Raises:
-        InputError: no data where a format needs calibration; no validation rows to choose a calibration method by; a
-            wrong input range.
+        InputError: no data where a format needs calibration; no validation rows to choose a calibration method or float
+            layers by; float layers to be chosen where no format can have any; a wrong input range.
         ConversionError: the export does not do what the backbone does.
     """
+    mixer = _mixer(backbone, formats, dataset, options)
     calibration = _calibration(backbone, formats, dataset, options)
     judge = judge_of(backbone, dataset, options.seed) if dataset and options.method == "best" else None
     steps = len(formats) + 2
@@ -138,40 +174,24 @@ def convert(
         advance(1, steps, "export")
         export = export_backbone(backbone, options.mode, Path(scratch), options.batches)
         check_export(export, golden.inputs, golden.outputs)
-        job = _Job(backbone, export, calibration, judge, golden, info, baseline, cost, options, out)
+        job = Job(backbone, export, calibration, judge, mixer, golden, info, baseline, cost, options.io_dtype)
         for number, form in enumerate(formats):
             stop_if_seen()
-            outcomes.append(_make(job, form, partial(advance, 2 + number, steps)))
+            outcomes.append(_make(job, form, out, partial(advance, 2 + number, steps)))
     advance(steps, steps, "done")
     return outcomes
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What all formats of one call share."""
-
-    backbone: Backbone
-    export: Export
-    calibration: Calibration | None
-    judge: Judge | None
-    golden: Golden
-    info: GoldenInfo
-    baseline: Baseline | None
-    cost: Cost | None
-    options: Options
-    out: Path
-
-
-def _make(job: _Job, form: Format, tell: Callable[[str], None]) -> Outcome:
+def _make(job: Job, form: Format, out: Path, tell: Callable[[str], None]) -> Outcome:
     """Convert, embed, verify; move into place, with the format's README if it has one, unless the outputs are wrong."""
     tell(form.id)
     began = time.perf_counter()
-    path = job.out / f"{job.backbone.name}-{form.precision}{form.suffix}"
+    path = out / f"{job.backbone.name}-{form.precision}{form.suffix}"
     verification: Verification | None = None
     try:
         with workspace(path) as work:
-            artifact = _written(job, form, work / path.name, tell)
-            verification = _proof(artifact)
+            artifact, mixed = made(job, form, work / path.name, tell)
+            verification = msgspec.structs.replace(_proof(artifact), artifact=str(path))
             beside = work / "README.md"
             beside.write_text(form.guide(artifact), encoding="utf-8")
             replace(work / path.name, path)
@@ -185,31 +205,8 @@ def _make(job: _Job, form: Format, tell: Callable[[str], None]) -> Outcome:
     except EdgeferError as error:
         stop_if_seen()
         return Outcome(form.id, None, 0, time.perf_counter() - began, verification, error)
-    return Outcome(form.id, path, artifact.bytes, time.perf_counter() - began, verification)
-
-
-def _written(job: _Job, form: Format, path: Path, tell: Callable[[str], None]) -> Artifact:
-    """Convert and embed; with a judge, by every calibration method, and the closest file is the one."""
-    calibration = job.calibration if form.needs_calibration else None
-    if calibration is None or job.judge is None or form.own_ranges:
-        return _exported(job, form, calibration, path)
-    errors = {}
-    for method in METHODS:
-        tell(f"{form.id}: {method} calibration")
-        (folder := path.with_name(method)).mkdir()
-        made = _exported(job, form, calibration.by(method), folder / path.name)
-        errors[method] = round(job.judge.error(made), 6)
-    closest = min(METHODS, key=errors.__getitem__)
-    tell(f"{form.id}: {closest} calibration, the closest")
-    told = {"chosen_on": f"{len(job.judge.pixels)} validation rows", "divergence_nats": errors}
-    return _exported(job, form, calibration.by(closest, told), path)
-
-
-def _exported(job: _Job, form: Format, calibration: Calibration | None, path: Path) -> Artifact:
-    began = time.perf_counter()
-    converted = form.export(job.export, calibration, job.options.io_dtype)
-    manifest = _manifest(job, form, converted, calibration, time.perf_counter() - began)
-    return write_artifact(path, converted.payload, manifest, job.golden)
+    seconds = time.perf_counter() - began
+    return Outcome(form.id, path, artifact.bytes, seconds, verification, None, mixed, artifact.sha256)
 
 
 def _proof(artifact: Artifact) -> Verification:
@@ -223,33 +220,6 @@ def _proof(artifact: Artifact) -> Verification:
             hint="this precision does not suit this network; try another format",
         )
     return verification
-
-
-def _manifest(
-    job: _Job, form: Format, converted: Converted, calibration: Calibration | None, seconds: float
-) -> Manifest:
-    config = {
-        "format": form.id,
-        "input": job.export.mode,
-        "folded": job.export.folded,
-        "calibration": dict(calibration.config) if calibration else None,
-        **converted.config,
-    }
-    return Manifest(
-        schema=MANIFEST_SCHEMA,
-        format=form.id,
-        name=job.backbone.name,
-        payload_sha256=payload_sha256(form.container, converted.payload),
-        backbone_sha256=job.backbone.sha256,
-        input=job.backbone.input,
-        io=converted.io,
-        labels=job.backbone.labels,
-        lineage=(*job.backbone.lineage, Step(name="convert", config=config, seconds=round(seconds, 2))),
-        golden=job.info,
-        tools=_tool_versions(),
-        baseline=job.baseline,
-        cost=job.cost,
-    )
 
 
 def _calibration(
@@ -270,37 +240,47 @@ def _calibration(
         "sampling": "class-balanced, training split",
         "sha256": rows_sha256(pixels, train.labels[rows]),
     }
-    keep = _kept_float(backbone, options.keep_float)
-    config |= {"keep_float": list(keep)} if keep else {}
-    plain = Calibration(pixels, config, keep_float=keep)
+    plain = Calibration(pixels, config)
+    if isinstance(options.keep_float, tuple) and options.keep_float:
+        keep = float_layers(layered(backbone).model, options.keep_float)
+        plain = plain.keeping(keep, {"keep_float": list(keep)})
     return plain if options.method == "best" else plain.by(options.method)
 
 
-def _kept_float(backbone: Backbone, patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    if patterns and not backbone.trainable:
+def _mixer(
+    backbone: Backbone, formats: Sequence[Format], dataset: Dataset | None, options: Options
+) -> Mixer | None:
+    """What chooses float layers, None where they are named or there are none."""
+    if not isinstance(options.keep_float, AccuracyBudget):
+        return None
+    require_adjustable(formats)
+    if dataset is None:
+        raise InputError("float layers are chosen on labelled faces", hint="give --data (and --labels)")
+    return mixer_of(backbone, dataset, options.keep_float, options.calibration, options.seed)
+
+
+def require_adjustable(formats: Sequence[Format]) -> None:
+    """Refuse to choose float layers for files of which none can have any.
+
+    Raises:
+        InputError: it is so.
+    """
+    if not any(form.adjustable for form in formats):
+        able = [form.id for form in known_formats().values() if form.adjustable]
         raise InputError(
-            f"{backbone.name}: a SavedModel has no layers to keep in float",
-            hint="convert the .keras or .h5 file, or leave out --keep-float",
+            f"layers that stay in float are chosen for {', '.join(able)}, and none of these is asked for",
+            hint="add one, or leave out keep-float",
         )
-    return float_layers(backbone.model, patterns) if patterns else {}
 
 
-def _require_converters(formats: Sequence[Format]) -> None:
+def require_converters(formats: Sequence[Format]) -> None:
+    """Refuse formats that cannot be made here.
+
+    Raises:
+        MissingExtraError: a converter is not installed.
+    """
     needed = {"tflite": "tensorflow", "onnx": "tf2onnx", "coreml": "coremltools"}
     for form in formats:
         for package in ("keras", needed[form.container]):
-            if not _installed(package):
+            if not installed(package):
                 raise MissingExtraError(f"{package}, which {form.id} is made with,", form.extra)
-
-
-def _installed(package: str) -> str:
-    for name in (package, f"{package}-cpu"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return ""
-
-
-def _tool_versions() -> dict[str, str]:
-    return {name: found for name in _TOOLS if (found := _installed(name))}

@@ -223,10 +223,35 @@ class EvaluationPart(Frozen, frozen=True):
     tta: Literal["none", "flip", "s1-seven"] = "none"
 
 
+class ConvertPart(Frozen, frozen=True):
+    """The files that a chain of stages ends in: options of ``edgefer convert``, named as there.
+
+    ``keep_float`` are patterns of layers that int8 files leave in float, or the word "auto": as few as bring a file
+    within ``max_drop`` points of weighted F1 on validation rows.
+    """
+
+    formats: tuple[str, ...]
+    input: Literal["raw", "float"] = "raw"
+    io: Literal["uint8", "int8"] = "uint8"
+    calibration: int = 200
+    calibration_method: Literal["minmax", "percentile", "mse", "entropy", "best"] = "minmax"
+    keep_float: tuple[str, ...] | Literal["auto"] = ()
+    max_drop: float | None = None
+    golden: Literal["data", "synthetic"] = "data"
+
+    def __post_init__(self) -> None:
+        _require(bool(self.formats), "formats must name at least one")
+        _require(self.calibration >= 1, "calibration must be at least 1")
+        _require("auto" not in self.keep_float or self.keep_float == "auto", 'keep_float "auto" stands alone')
+        _require(self.max_drop is None or self.keep_float == "auto", 'max_drop needs keep_float = "auto"')
+        _require(self.max_drop is None or 0 <= self.max_drop <= 100, "max_drop must be in 0..100 points")
+
+
 class Recipe(Frozen, frozen=True):
     """Everything that decides a training run, and the stages of compression the trained backbone is meant for.
 
     Each of ``stages`` names its ``stage``; what else stands in it belongs to that stage (``edgefer compress``).
+    ``convert`` says in which files they end.
     """
 
     id: str
@@ -239,9 +264,13 @@ class Recipe(Frozen, frozen=True):
     augmentation: Augmentation = Augmentation()
     evaluation: EvaluationPart = EvaluationPart()
     stages: tuple[dict[str, Any], ...] = ()
+    convert: ConvertPart | None = None
     seed: int = 7
 
     def __post_init__(self) -> None:
+        _require(
+            self.convert is None or bool(self.stages), "convert is how stages end, and the recipe has none"
+        )
         _require(0 <= self.seed < SEEDS, f"seed must be in 0..{SEEDS - 1}")
 
 

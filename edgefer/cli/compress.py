@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
+from edgefer.cli.files_made import print_files
 from edgefer.cli.models import Said, open_model
 from edgefer.cli.options import OutPath, data_options, model_options, seed_option
 from edgefer.cli.recipe_data import open_model_as
@@ -16,8 +17,10 @@ from edgefer.cli.recipe_data import open_model_as
 if TYPE_CHECKING:
     from edgefer.compressing import Compressed, CompressRecord, StageRecord, Standing
     from edgefer.compression.planning import Planned
+    from edgefer.conversion import Conversion
     from edgefer.formats.base import Format
     from edgefer.racing import Race
+    from edgefer.recipe import Recipe
 
 # Below this a difference in speed is within what two runs of one file differ by on a busy machine.
 FASTER = 1.1
@@ -36,7 +39,8 @@ COSTLY = 0.5  # points of weighted F1
 @click.option(
     "--recipe",
     metavar="RECIPE",
-    help="Take the stages of this recipe, a TOML file, and its data: label set, sets, split and relabelling.",
+    help="Take the stages of this recipe, a TOML file, the files they end in, and its data: label set, sets, split and "
+    "relabelling.",
 )
 @click.option(
     "--set",
@@ -44,6 +48,13 @@ COSTLY = 0.5  # points of weighted F1
     multiple=True,
     metavar="STAGE.KEY=VALUE",
     help="A stage's setting, for instance channels.macs=0.5 or qat.tuning.training.epochs=3. Repeatable.",
+)
+@click.option(
+    "--to",
+    "to",
+    metavar="FORMAT[,FORMAT…]",
+    help="Convert what the last stage leaves, too, e.g. to tflite-int8,onnx-int8; a recipe's [convert] names formats "
+    "and how, and this replaces its formats.",
 )
 @click.option(
     "--format",
@@ -66,22 +77,26 @@ def command(
     stages: tuple[str, ...],
     recipe: str | None,
     settings: tuple[str, ...],
+    to: str | None,
     format_: str,
     out: Path | None,
     seed: int,
     as_json: bool,
     **said: Any,
-) -> None:
+) -> int:
     """Make MODEL (.keras or .h5) smaller or faster in one or more stages, and say what that cost and brought.
 
     After each stage the backbone is scored on the validation split and its artifact timed against the original's
-    in one run. The last one is written to --out with a record of everything.
+    in one run. The last one is written to --out, with the files that --to or the recipe asks for and a record of
+    everything. Exit code 3 if one of these files could not be proven.
     """
     from edgefer.compressing import Job, compress
     from edgefer.training.run import Hooks
 
     with _naming(recipe):
-        plan = _plan(stages, recipe, settings)
+        chosen = _recipe(stages, recipe)
+        plan = _plan(stages, chosen, settings)
+        ending = _ending(chosen, to, seed)
     form = _timed_format(format_)
     stated = Said(**said)
     backbone, dataset = open_model_as(recipe, model, stated) if recipe else open_model(model, stated)
@@ -90,12 +105,13 @@ def command(
     folder = out or Path("compressed") / backbone.name
     try:
         with _naming(recipe), console.progress("compress") as advance:
-            job = Job(dataset, form, folder, seed, Hooks(step=advance, note=console.note))
+            job = Job(dataset, form, folder, seed, Hooks(step=advance, note=console.note), ending)
             compressed = compress(backbone, plan, job)
     except KeyboardInterrupt:
         console.note(f"finished stages and epochs are kept in {folder}; the same command goes on with them")
         raise
     _show(compressed, as_json)
+    return 0 if all(file.good for file in compressed.record.files) else 3
 
 
 def _timed_format(name: str) -> Format:
@@ -124,13 +140,39 @@ def _naming(recipe: str | None) -> Any:
     return naming_lines(recipe) if recipe else nullcontext()
 
 
-def _plan(stages: Sequence[str], recipe: str | None, settings: Sequence[str]) -> tuple[Planned, ...]:
-    from edgefer.compression.planning import read_plan
-    from edgefer.recipe_loading import apply_setting, load_single
+def _recipe(stages: Sequence[str], recipe: str | None) -> Recipe | None:
+    """The recipe whose stages are meant, None where they are given one by one."""
+    from edgefer.recipe_loading import load_single
 
     if bool(stages) == bool(recipe):
         raise click.UsageError("say what to do: give --stage, or --recipe with stages in it")
-    entries = list(load_single(recipe).stages) if recipe else [{"stage": stage} for stage in stages]
+    return load_single(recipe) if recipe else None
+
+
+def _ending(recipe: Recipe | None, to: str | None, seed: int) -> Conversion | None:
+    """The files that are made in the end: as the recipe says, ``to`` going before its formats."""
+    import msgspec
+
+    from edgefer.conversion import read_conversion
+    from edgefer.pipeline import choose_formats, require_converters
+    from edgefer.recipe import ConvertPart
+
+    part = recipe.convert if recipe else None
+    if to:
+        names = tuple(form.id for form in choose_formats(to))
+        part = msgspec.structs.replace(part, formats=names) if part else ConvertPart(formats=names)
+    if part is None:
+        return None
+    ending = read_conversion(part, seed)
+    require_converters(ending.formats)
+    return ending
+
+
+def _plan(stages: Sequence[str], recipe: Recipe | None, settings: Sequence[str]) -> tuple[Planned, ...]:
+    from edgefer.compression.planning import read_plan
+    from edgefer.recipe_loading import apply_setting
+
+    entries = list(recipe.stages) if recipe else [{"stage": stage} for stage in stages]
     tables = {str(entry.get("stage")): dict(entry) for entry in entries}
     for setting in settings:
         _check_stage(setting, tables)
@@ -161,6 +203,8 @@ def _show(compressed: Compressed, as_json: bool) -> None:
     console.print_table(f"{record.name}, timed as {form} at batch 1", columns, rows)
     for line in verdicts(record):
         console.note(line)
+    if record.files:
+        print_files(record.files)
     click.echo(f"model   {compressed.path}")
     click.echo(f"record  {compressed.path.with_name('compress.json')}")
 

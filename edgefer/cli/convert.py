@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgefer.cli import console
-from edgefer.cli.models import Said, golden_faces, open_model
+from edgefer.cli.files_made import print_files
+from edgefer.cli.models import Said, open_model
 from edgefer.cli.options import OutPath, batch_sizes, data_options, model_options, seed_option
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
     from edgefer.formats.base import Format
-    from edgefer.pipeline import Outcome
+    from edgefer.mixing import AccuracyBudget
 
 
 # Core ML's limit of shapes that an input may list. Source: coremltools' guide, "Flexible Input Shapes".
 MOST_BATCHES = 128
+AUTO = "auto"
 
 
 @click.command(name="convert")
@@ -81,7 +83,15 @@ MOST_BATCHES = 128
     "--keep-float",
     metavar="LAYER[,LAYER…]",
     default="",
-    help="Layers that int8 files leave in float; * and ? match parts of names. 'edgefer sensitivity' ranks them.",
+    help="Layers that int8 files leave in float; * and ? match parts of names. 'edgefer sensitivity' ranks them. The "
+    "word auto keeps the worst 0, 1, 2, 4, … of them, as few as bring a file within --max-drop.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="With --keep-float auto: the most weighted F1 that a file may lose against MODEL on the validation rows, in "
+    "points.  [default: 0.5]",
 )
 @seed_option("Seed of the calibration sample.")
 @click.option(
@@ -103,6 +113,7 @@ def command(
     calibration: int,
     calibration_method: str,
     keep_float: str,
+    max_drop: float | None,
     seed: int,
     golden: str,
     as_json: bool,
@@ -114,22 +125,43 @@ def command(
     """
     from dataclasses import replace
 
+    from edgefer.evidence import drawn_faces
     from edgefer.pipeline import Options, choose_formats, convert
 
     chosen = choose_formats(formats)
+    layers = _float_layers(keep_float, max_drop)
     sizes = _listed_batches(batches, chosen)
     backbone, dataset = open_model(model, Said(**said))
     if dataset is None:
         console.note("no data given: golden images are synthetic faces, the artifacts carry no F1 baseline")
     if name:
         backbone = replace(backbone, name=name)
-    layers = tuple(part.strip() for part in keep_float.split(",") if part.strip())
     options = Options(mode, io_dtype, calibration, seed, calibration_method, layers, sizes)  # type: ignore[arg-type]  # click.Choice checked them
-    source = dataset if dataset is not None and golden == "data" else golden_faces(backbone)
+    source = dataset if dataset is not None and golden == "data" else drawn_faces(backbone)
     with console.progress("convert") as advance:
         outcomes = convert(backbone, chosen, dataset, source, out, options, advance)
-    _show(outcomes, as_json)
-    return 0 if all(outcome.good for outcome in outcomes) else 3
+    files = [outcome.record for outcome in outcomes]
+    if as_json:
+        console.print_json(files)
+    else:
+        print_files(files)
+    return 0 if all(file.good for file in files) else 3
+
+
+def _float_layers(text: str, max_drop: float | None) -> tuple[str, ...] | AccuracyBudget:
+    """Patterns of layer names, or the word that has them chosen within ``max_drop`` points."""
+    from edgefer.mixing import AccuracyBudget
+
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if AUTO not in words:
+        if max_drop is not None:
+            raise click.UsageError("--max-drop bounds what --keep-float auto chooses: give that too")
+        return words
+    if words != (AUTO,):
+        raise click.UsageError(
+            f"--keep-float {text}: auto chooses all layers itself, without others beside it"
+        )
+    return AccuracyBudget() if max_drop is None else AccuracyBudget(max_drop)
 
 
 def _listed_batches(batches: tuple[int, ...] | None, formats: Sequence[Format]) -> tuple[int, ...]:
@@ -148,40 +180,3 @@ def _listed_batches(batches: tuple[int, ...] | None, formats: Sequence[Format]) 
             hint="for one image a call, leave it out",
         )
     return sizes
-
-
-def _show(outcomes: list[Outcome], as_json: bool) -> None:
-    if as_json:
-        console.print_json([_plain(outcome) for outcome in outcomes])
-        return
-    rows = []
-    for o in outcomes:
-        proof = o.verification
-        rows.append(
-            (
-                o.format,
-                o.path or "not written",
-                f"{o.bytes / 1000:,.0f}" if o.path else "",
-                "" if proof is None or proof.max_abs is None else f"{proof.max_abs:.2g}",
-                "error" if o.error else proof.status if proof else "",
-                f"{o.seconds:.1f}",
-            )
-        )
-    console.print_table("Artifacts", ("format", "file", "kB", "max error", "verified", "seconds"), rows)
-    for o in outcomes:
-        if o.error:
-            console.fail(f"{o.format}: {o.error}")
-        elif o.verification and o.verification.status != "passed":
-            console.note(f"{o.format}: {o.verification.status}: {o.verification.reason}")
-    console.note_executed_on([o.verification for o in outcomes if o.verification])
-
-
-def _plain(outcome: Outcome) -> dict[str, object]:
-    return {
-        "format": outcome.format,
-        "path": str(outcome.path) if outcome.path else None,
-        "bytes": outcome.bytes,
-        "seconds": round(outcome.seconds, 3),
-        "verification": outcome.verification,
-        "error": str(outcome.error) if outcome.error else None,
-    }

@@ -17,7 +17,7 @@ from edgefer.errors import EdgeferError
 
 NOT_COMMANDS = {
     "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated", "bench_hosts",
-    "bench_tables", "gate_tables",
+    "bench_tables", "gate_tables", "files_made",
 }  # fmt: skip
 
 

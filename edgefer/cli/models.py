@@ -67,13 +67,6 @@ def warn_of_trained_rows(backbone: Trained, dataset: Dataset) -> None:
         )
 
 
-def golden_faces(backbone: Backbone) -> Dataset:
-    """The synthetic faces at a backbone's input size, for golden images where there is no data."""
-    from edgefer.datasets.loading import load
-
-    return load("synthetic", None, **image_shape(backbone))
-
-
 def image_shape(backbone: Backbone) -> dict[str, Any]:
     """How data is loaded for a backbone: its ``size`` (height, width) and pixel ``channels``."""
     return {

@@ -12,9 +12,7 @@ from edgefer.cli.models import Said, open_model
 from edgefer.cli.options import data_options, model_options, seed_option
 
 if TYPE_CHECKING:
-    from edgefer.backbones.base import Backbone
     from edgefer.compression.sensitivity import Sensitivity
-    from edgefer.datasets.base import Dataset
 
 DRAWN = 30  # bars that a page holds
 
@@ -38,8 +36,10 @@ def command(
     """Rank the layers of MODEL by what int8 does to them.
 
     One layer at a time, its weights and its output, is quantized in simulation; the answers on the validation split
-    are compared with the float network's. The worst are candidates for 'edgefer convert --keep-float'.
+    are compared with the float network's. The worst are candidates for 'edgefer convert --keep-float',
+    which with 'auto' takes as many of them as a file needs.
     """
+    from edgefer.compression.sensitivity import measured
     from edgefer.errors import InputError
 
     if rows < 0 or calibration < 1:
@@ -51,7 +51,8 @@ def command(
     backbone, dataset = open_model(model, Said(**said))
     if dataset is None:
         raise InputError("sensitivity is measured on labelled faces", hint="give --data (and --labels)")
-    found = _measure(backbone, dataset, rows, calibration, seed)
+    with console.progress("sensitivity") as advance:
+        found = measured(backbone, dataset, rows=rows, calibration=calibration, seed=seed, step=advance)
     if plot:
         _draw(found, backbone.name, plot)
         console.note(f"wrote {plot}")
@@ -59,33 +60,6 @@ def command(
         console.print_json(found)
     else:
         _show(found, backbone.name)
-
-
-def _measure(
-    backbone: Backbone, dataset: Dataset, rows: int, calibration: int, seed: int
-) -> list[Sensitivity]:
-    import numpy as np
-
-    from edgefer.compression.fake_quant import simulate
-    from edgefer.compression.inference_graph import inference_graph
-    from edgefer.compression.sensitivity import ranked
-    from edgefer.errors import InputError
-    from edgefer.preprocessing import to_floats
-    from edgefer.sampling import balanced_rows
-
-    if not backbone.trainable:
-        raise InputError(
-            f"{backbone.name}: a SavedModel has no layers to quantize one by one",
-            hint="give the .keras or .h5 file",
-        )
-    train, validation = dataset.split("train"), dataset.split("validation")
-    drawn = np.random.default_rng(seed).permutation(len(validation))[: rows or None]
-    judged = validation.take(np.sort(drawn))
-    seen = train.pixels[balanced_rows(train.labels, calibration, seed)]
-    with console.progress("sensitivity") as advance:
-        simulation = simulate(inference_graph(backbone.model), to_floats(seen, backbone.input))
-        floats = to_floats(judged.pixels, backbone.input)
-        return ranked(simulation, floats, judged.labels, backbone.labels, advance)
 
 
 def _show(found: list[Sensitivity], name: str) -> None:

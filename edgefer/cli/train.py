@@ -75,15 +75,21 @@ def command(
     else:
         _show(trained)
     if chosen.stages:
-        console.note(f"the recipe's stages come next: edgefer compress {trained.path} --recipe {recipe}")
+        files = " and files" if chosen.convert else ""
+        console.note(
+            f"the recipe's stages{files} come next: edgefer compress {trained.path} --recipe {recipe}"
+        )
 
 
 def _check_stages(recipe: Recipe) -> None:
-    """A mistake in the stages that follow is found before hours of training."""
+    """A mistake in the stages that follow, or in how they end, is found before hours of training."""
     from edgefer.compression.planning import read_plan
+    from edgefer.conversion import read_conversion
 
     if recipe.stages:
         read_plan(recipe.stages)
+    if recipe.convert:
+        read_conversion(recipe.convert, recipe.seed)
 
 
 def _load_data(recipe: Recipe, data: str | None) -> Dataset:

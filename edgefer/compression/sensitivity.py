@@ -7,12 +7,19 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.compression.fake_quant import Simulation
+from edgefer.backbones.base import Backbone
+from edgefer.compression.fake_quant import Simulation, simulate
+from edgefer.compression.inference_graph import inference_graph
+from edgefer.datasets.base import Dataset
+from edgefer.errors import InputError
 from edgefer.metrics import divergence, score
-from edgefer.preprocessing import Floats
+from edgefer.preprocessing import Floats, to_floats
+from edgefer.sampling import balanced_rows
 from edgefer.spec import Frozen, LabelSet
 
 ALL = "(all layers)"
+ROWS = 512  # a divergence is a mean over rows: more of them move no layer far in the ranking
+Step = Callable[[float, float, str], None]
 
 
 class Sensitivity(Frozen, frozen=True):
@@ -30,12 +37,42 @@ class Sensitivity(Frozen, frozen=True):
     changed: float
 
 
+def measured(
+    backbone: Backbone,
+    dataset: Dataset,
+    *,
+    rows: int = ROWS,
+    calibration: int,
+    seed: int,
+    step: Step = lambda *_: None,
+) -> list[Sensitivity]:
+    """Rank the layers of ``backbone`` as ``ranked`` does, on ``rows`` validation rows (0: all), drawn with ``seed``.
+
+    Ranges of activations are those of ``calibration`` training images, drawn class-balanced.
+
+    Raises:
+        InputError: a SavedModel, a missing split, or a layer that is called more than once.
+        ConversionError: the network cannot be simulated.
+    """
+    if not backbone.trainable:
+        raise InputError(
+            f"{backbone.name}: a SavedModel has no layers to quantize one by one",
+            hint="give the .keras or .h5 file",
+        )
+    train, validation = dataset.split("train"), dataset.split("validation")
+    drawn = np.random.default_rng(seed).permutation(len(validation))[: rows or None]
+    judged = validation.take(np.sort(drawn))
+    seen = train.pixels[balanced_rows(train.labels, calibration, seed)]
+    simulation = simulate(inference_graph(backbone.model), to_floats(seen, backbone.input))
+    return ranked(simulation, to_floats(judged.pixels, backbone.input), judged.labels, backbone.labels, step)
+
+
 def ranked(
     simulation: Simulation,
     floats: Floats,
     labels: npt.NDArray[np.int64],
     names: LabelSet,
-    step: Callable[[float, float, str], None] = lambda *_: None,
+    step: Step = lambda *_: None,
 ) -> list[Sensitivity]:
     """Quantize all layers, then one at a time, worst error first; the first entry, ``ALL``, is the whole network.
 

@@ -74,6 +74,10 @@ class Calibration:
         """The same images under another rule; ``told`` is how that came about, for the lineage."""
         return replace(self, method=method, config={**self.config, "method": method, **told})
 
+    def keeping(self, layers: Mapping[str, tuple[str, ...]], told: Mapping[str, Any]) -> Calibration:
+        """The same images for a network whose ``layers`` stay in float; ``told`` is which, for the lineage."""
+        return replace(self, keep_float=layers, config={**self.config, **told})
+
     @property
     def plain(self) -> bool:
         """Whether a converter's own min-max calibration of the whole network does."""
@@ -101,6 +105,11 @@ class Format:
     guide: Callable[[Artifact], str]
     own_ranges: bool = False
     special: bool = False
+
+    @property
+    def adjustable(self) -> bool:
+        """Whether it takes another calibration method than its converter's, and layers that stay in float."""
+        return self.needs_calibration and not self.own_ranges
 
 
 def no_guide(_artifact: Artifact) -> str:

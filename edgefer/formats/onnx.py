@@ -15,6 +15,7 @@ from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_
 from edgefer.formats.calibration import ranges
 from edgefer.formats.keeping import kept
 from edgefer.formats.onnx_compact import compact
+from edgefer.formats.onnx_float import keep_in_float
 from edgefer.quieting import quiet_native
 
 OPSET = 17  # the newest that every runtime release of the last years reads and tf2onnx writes
@@ -43,6 +44,7 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
     if calibration is None:
         raise ConversionError("this format needs calibration images")
     prepared, payload = _prepared(export), export.scratch / "int8.onnx"
+    float_nodes = _nodes_kept_float(prepared, calibration)
     with quiet_native():
         cache = None if calibration.method == "minmax" else _ranges_file(prepared, export, calibration)
         q.quantize_static(
@@ -57,10 +59,11 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
             # On x86 ONNX Runtime leaves additions and products of signed tensors in float, and the layers beside
             # them too. Of unsigned ones, the same codes moved by 128, it makes integer kernels.
             activation_type=q.QuantType.QUInt8,
-            nodes_to_exclude=_nodes_kept_float(prepared, calibration),
+            nodes_to_exclude=float_nodes,
             calibration_cache_path=cache,
         )
         model = onnx.load(payload)
+        keep_in_float(model, float_nodes)
         compact(model)
         onnx.save(model, payload)
     return Converted(payload, _io(export))

@@ -48,6 +48,10 @@ def best_file(epoch: int) -> str:
     return f"best-{epoch:03d}.weights.h5"
 
 
+# The recipe stands there as changed; its stages and files come when the network is trained.
+_NO_MATTER = ("overrides", "recipe.stages", "recipe.convert")
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run below ``path``."""
@@ -117,12 +121,14 @@ class RunFolder:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the values that differ."""
+    """Dotted names of the values that differ and decide something about the training."""
     found = []
     for key in sorted(before.keys() | now.keys()):
-        one, two = before.get(key), now.get(key)
+        one, two, name = before.get(key), now.get(key), f"{prefix}{key}"
+        if one == two or name in _NO_MATTER:
+            continue
         if isinstance(one, dict) and isinstance(two, dict):
-            found += _differences(one, two, f"{prefix}{key}.")
-        elif one != two and key != "overrides":
-            found.append(f"{prefix}{key}")
+            found += _differences(one, two, f"{name}.")
+        else:
+            found.append(name)
     return found

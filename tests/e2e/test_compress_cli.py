@@ -22,6 +22,7 @@ from edgefer.compression.planning import known_stages
 from edgefer.datasets.loading import load
 from edgefer.runtimes.base import predict
 from edgefer.verification import runtime_for
+from tests.chain_recipe import ENDING, MORE_STAGES, RECIPE
 from tests.e2e.conftest import SIZE, edgefer
 
 PRUNING = (
@@ -150,76 +151,61 @@ def test_a_student_takes_its_teachers_place_and_ends_as_a_verified_int8_file_as_
     model: Path, tmp_path: Path
 ):
     recipe = tmp_path / "distil.toml"
-    recipe.write_text(RECIPE + MORE_STAGES)
+    recipe.write_text(RECIPE + MORE_STAGES + ENDING)
     # Long enough for answers that differ from face to face: others prove nothing, and no file is verified by them.
     longer = "--set=distill.tuning.training={epochs=12, batch_size=32, learning_rate=3e-3}"
-    ran = compress(model, tmp_path / "run", "--recipe", recipe, longer)
+    run = tmp_path / "run"
+    ran = compress(model, run, "--recipe", recipe, longer)
     assert ran.code == 0, ran.err
-    record = json.loads((tmp_path / "run" / "compress.json").read_text())
+    record = json.loads((run / "compress.json").read_text())
     stages = ["distill", "channels", "qat"]
     assert [one["stage"] for one in record["stages"]] == stages
     assert record["stages"][1]["standing"]["cost"]["macs"] < record["stages"][0]["standing"]["cost"]["macs"]
     student = load_backbone(tmp_path / "run" / "small.keras")
     assert student.input.channels == 1
     assert student.lineage[0].config["teachers"] != []
-    ends = ("--to=tflite-int8", "--data=synthetic", "--out", tmp_path)
-    made = edgefer("convert", tmp_path / "run" / "small.keras", *ends, "--json")
-    assert made.code == 0, made.out
-    file = Path(made.json[0]["path"])
-    assert [step.name for step in open_artifact(file).manifest.lineage if step.name in stages] == stages
+    assert [(one["format"], one["verification"]["status"]) for one in record["files"]] == [
+        ("tflite-int8", "passed"),
+        ("onnx-fp32", "passed"),
+    ]
+    file = run / "small-int8.tflite"
+    assert record["files"][0]["path"] == str(file)
+    assert "Artifacts" in ran.out
+    manifest = open_artifact(file).manifest
+    assert [step.name for step in manifest.lineage if step.name in stages] == stages
+    assert manifest.backbone_sha256 == record["sha256"] == student.sha256
+    assert manifest.lineage[-1].config["calibration"]["rows"] == 50
     assert edgefer("verify", file).code == 0
 
 
-RECIPE = """\
-id = "distil"
-title = "a small student"
+def test_files_that_are_there_are_not_made_again_and_others_join_them(
+    killed_and_resumed, model: Path, tmp_path: Path
+):
+    out = shutil.copytree(killed_and_resumed[0], tmp_path / "run")
+    first = compress(model, out, *PRUNING, "--to=tflite-fp32", "--json")
+    assert first.code == 0, first.err
+    assert [one["path"] for one in first.json["files"]] == [str(out / "small-fp32.tflite")]
+    kept = {path: path.read_bytes() for path in (out / "small.keras", out / "small-fp32.tflite")}
+    for again in (("--to=tflite-fp32",), ()):
+        ran = compress(model, out, *PRUNING, *again, "--json")
+        assert (ran.code, ran.json["files"]) == (0, first.json["files"]), ran.err
+    other = compress(model, out, *PRUNING, "--to=onnx-fp32", "--json")
+    assert [one["format"] for one in other.json["files"]] == ["onnx-fp32"]
+    assert {path: path.read_bytes() for path in kept} == kept
+    (out / "small-fp32.onnx").write_bytes(b"half")
+    assert compress(model, out, *PRUNING, "--to=onnx-fp32").code == 0
+    assert edgefer("verify", out / "small-fp32.onnx", out / "small-fp32.tflite").code == 0
 
-[source]
-document = "none"
 
-[data]
-labels = "ferplus-9"
-
-[input]
-height = 24
-width = 24
-channels = 1
-range = [0.0, 1.0]
-
-[backbone]
-family = "s1-cnn"
-
-[training]
-epochs = 1
-batch_size = 256
-learning_rate = 1e-3
-
-[[stages]]
-stage = "distill"
-student = { family = "s1-cnn", options = { filters = 4, dense = 16 } }
-input = { height = 24, width = 24, channels = 1, range = [0.0, 1.0] }
-
-[stages.tuning.training]
-epochs = 1
-batch_size = 256
-learning_rate = 1e-3
-"""
-
-MORE_STAGES = """
-[[stages]]
-stage = "channels"
-macs = 0.7
-multiple = 1
-rows = 64
-
-[[stages]]
-stage = "qat"
-
-[stages.tuning.training]
-epochs = 1
-batch_size = 256
-learning_rate = 1e-4
-"""
+def test_a_mistake_in_how_a_recipe_ends_is_found_before_any_stage(model: Path, tmp_path: Path):
+    recipe = tmp_path / "distil.toml"
+    recipe.write_text(RECIPE + '\n[convert]\nformats = ["tflite-in8"]\n')
+    ran = compress(model, tmp_path / "run", "--recipe", recipe)
+    assert ran.code == 2
+    assert (
+        "distil.toml, line 35: convert.formats: unknown format 'tflite-in8'; did you mean" in ran.error_line
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -243,6 +229,7 @@ learning_rate = 1e-4
             "stage channels cannot come after qat",
         ),
         (("--stage=equalize", "--format=coreml-fp16"), "coreml-fp16: stages are timed on this machine's processor"),
+        (("--stage=equalize", "--to=onnx-int9"), "unknown format 'onnx-int9'"),
         ((), "give --stage, or --recipe"),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from edgefer.artifact import open_artifact
 from tests.e2e.conftest import SIZE, edgefer
 
 RUNNABLE = ("tflite", "onnx")
@@ -122,6 +123,18 @@ def test_float_input_and_integer_ends(model, tmp_path, io):
     assert manifest.io.mode == "float"
     assert manifest.io.input.dtype == manifest.io.output.dtype == io
     assert manifest.io.input.shape[1:] == (SIZE, SIZE, 3)
+
+
+def test_float_layers_choose_themselves_and_it_is_said_where_none_is_needed(model, tmp_path):
+    words = ("convert", model, "--to", "tflite-int8", "--data", "synthetic", "--keep-float", "auto")
+    # Faces it was not trained on: hardly an answer is right, in float or not, and 50 points cannot be lost.
+    ran = edgefer(*words, "--max-drop", "50", "--out", tmp_path)
+    assert ran.code == 0, ran.err
+    assert "tflite-int8: no layer is kept in float: int8 alone has weighted F1" in ran.err
+    assert "within 50 points of the float model's" in ran.err
+    told = open_artifact(tmp_path / "small-int8.tflite").manifest.lineage[-1].config["calibration"]
+    assert told["keep_float"] == []
+    assert told["keep_float_chosen"]["max_drop"] == 50
 
 
 def test_without_data_the_golden_faces_are_synthetic_and_there_is_no_baseline(model, tmp_path):

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+import edgefer.cli.compress as command
+from edgefer import compressing
 from edgefer.cli.compress import _show, verdicts
+from edgefer.cli.main import cli
 from edgefer.compressing import SCHEMA, Compressed, CompressRecord, CompressRequest, StageRecord, Standing
 from edgefer.metrics import Score, score
+from edgefer.mixing import Mixed, Trial
+from edgefer.pipeline import FileRecord
 from edgefer.racing import Race
 from edgefer.spec import Cost, LabelSet
 from edgefer.training.record import DataUsed
+from edgefer.verification import Verification
 
 LABELS = LabelSet(source="two", names=("a", "b"))
 COST = Cost(parameters=1000, macs=50_000, layers=4)
@@ -94,3 +101,66 @@ def test_a_record_of_before_reads_and_shows_an_empty_cell(capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert "0.8123" not in printed
     assert "200" in printed
+
+
+def test_a_record_without_files_reads_as_one_without_and_shows_no_table(capsys: pytest.CaptureFixture[str]):
+    older = msgspec.to_builtins(record(stage("equalize", 0.82, 0.8123)))
+    for name in ("sha256", "conversion", "files"):
+        del older[name]
+    read = msgspec.convert(older, CompressRecord)
+    assert (read.sha256, read.conversion, read.files) == ("", None, ())
+    _show(Compressed(None, read, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
+    assert "Artifacts" not in capsys.readouterr().out
+
+
+LOST = FileRecord(
+    format="onnx-int8", path=None, bytes=0, seconds=2.0, verification=None, error="not written: too far"
+)
+
+
+def test_a_file_that_could_not_be_proven_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    ended = msgspec.structs.replace(record(stage("equalize", 0.82, 0.8)), files=(LOST,))
+    asked = []
+
+    def compressed(_backbone: Any, _plan: Any, job: Any) -> Compressed:
+        asked.extend(form.id for form in job.ending.formats)
+        return Compressed(None, ended, tmp_path / "toy.keras")  # type: ignore[arg-type]  # nobody asks
+
+    monkeypatch.setattr(compressing, "compress", compressed)
+    monkeypatch.setattr(command, "open_model", lambda *_: (SimpleNamespace(name="toy"), object()))
+    words = ["compress", "toy.keras", "--stage=equalize", "--to=onnx-int8", "--out", str(tmp_path / "run")]
+    assert cli.main(words, standalone_mode=False) == 3
+    assert asked == ["onnx-int8"]
+
+
+def test_files_are_shown_with_what_became_of_them(capsys: pytest.CaptureFixture[str]):
+    mixed = Mixed(
+        layers=("head",),
+        tried=(Trial(count=0, weighted_f1=0.7), Trial(count=1, weighted_f1=0.798)),
+        rows=1234,
+        float_weighted_f1=0.8,
+        max_drop=0.5,
+    )
+    proof = Verification(artifact="run/toy-int8.tflite", format="tflite-int8", status="passed", max_abs=0.03)
+    made = FileRecord(
+        format="tflite-int8",
+        path="run/toy-int8.tflite",
+        bytes=9000,
+        seconds=3.0,
+        verification=proof,
+        error=None,
+        keep_float=mixed,
+    )
+    ended = msgspec.structs.replace(record(stage("qat", 0.82, 0.8)), files=(made, LOST))
+    back = msgspec.json.decode(msgspec.json.encode(ended), type=CompressRecord)
+    assert back.files == (made, LOST)
+    assert [one.good for one in back.files] == [True, False]
+    _show(Compressed(None, back, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
+    printed, said = capsys.readouterr()
+    assert "run/toy-int8.tflite" in printed
+    assert "not written" in printed
+    assert "onnx-int8: not written: too far" in said
+    assert (
+        "kept in float: head; weighted F1 0.7980 on 1,234 validation rows, within 0.5 points of the float model's "
+        "0.8000 (with fewer, 0: 0.7000)"
+    ) in said

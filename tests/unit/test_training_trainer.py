@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +147,18 @@ def test_an_unfinished_run_is_not_overwritten_and_not_mixed(tmp_path: Path):
         go_on(out, resume=False)
     with pytest.raises(InputError, match=r"begun with other settings: recipe\.seed"):
         train(tiny_recipe(*RICH, "seed=8"), tiny_dataset(), out, resume=True)
+
+
+def test_what_becomes_of_the_network_afterwards_keeps_no_run_from_going_on(tmp_path: Path):
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        go_on(out, resume=False, hooks=Hooks(step=StopAfter(0)))
+    request = json.loads((out / "request.json").read_text())
+    del request["recipe"]["convert"]  # of a time when recipes did not have it
+    (out / "request.json").write_text(json.dumps(request))
+    ending = ("stages=[{stage='equalize'}]", "convert={formats=['tflite-int8']}")
+    finished = go_on(out, resume=True, settings=(*RICH, *ending))
+    assert finished.record.request.recipe.convert.formats == ("tflite-int8",)
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path):
