@@ -15,7 +15,7 @@ from edgefer.report import words
 from edgefer.spec import Frozen
 
 PI = RECORDS / "pi"
-NAMES = ("s0-mobilenetv2", "student-micro")
+NAMES = ("s0-mobilenetv2", "mobilenetv2-sparse", "student-micro")
 """Trained networks; those without records have no table yet."""
 
 COLUMNS = (

@@ -19,6 +19,7 @@ import msgspec
 from click.testing import CliRunner
 
 from benchmarks.compression import pruned, tables, taught
+from benchmarks.compression.zeros import zeros
 from benchmarks.coreml_results import coreml, networks
 from benchmarks.costs import ROOT
 from benchmarks.emulated_results import emulated
@@ -133,6 +134,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "gates": gates,
     "explained": explained,
     "channels": pruned.channels,
+    "zeros": zeros,
     "distillation": taught.distillation,
     "learning-rates": taught.learning_rates,
     **{f"card-{name}": partial(tables.model_card, name) for name in models()},

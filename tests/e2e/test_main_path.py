@@ -14,10 +14,11 @@ from tests.e2e.conftest import SIZE, edgefer
 RUNNABLE = ("tflite", "onnx")
 
 
-def test_one_command_makes_every_format(artifacts):
+def test_one_command_makes_every_format_that_suits_any_network(artifacts):
     from edgefer.registry import discover
 
-    assert set(artifacts) == set(discover("edgefer.formats", "FORMATS"))
+    formats = discover("edgefer.formats", "FORMATS").values()
+    assert set(artifacts) == {form.id for form in formats if not form.special}
     assert all(path.exists() for path in artifacts.values())
     assert not [p for p in next(iter(artifacts.values())).parent.iterdir() if p.name.startswith(".")]
 
