@@ -150,7 +150,7 @@ def test_it_trains_and_its_network_reaches_verified_int8_files(name: str, faces:
     if family in STAND_IN:
         overrides = (*overrides, f"backbone.weights={write_stand_in(recipe, dataset, tmp_path)}")
         recipe = load_single(name, overrides)
-    with stepwise(family in STAND_IN | {"student"}):
+    with stepwise(family in STAND_IN):
         trained = train(recipe, dataset, tmp_path / "run", overrides=overrides)
     check_record(name, trained)
     check_files(trained.path, dataset, tmp_path)
