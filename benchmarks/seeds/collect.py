@@ -8,6 +8,7 @@ import msgspec
 
 from benchmarks.costs import RECORDS
 from edgefer.metrics import Score
+from edgefer.recipe_loading import load_single
 from edgefer.recipe_results import Figures, Result
 from edgefer.training.ensemble import EnsembleRecord
 from edgefer.training.record import TrainRecord
@@ -37,8 +38,15 @@ def _read(record: bytes) -> Result:
 def _single(record: TrainRecord) -> Result:
     head, colon, _ = record.weights.partition(": ")  # a failed download's address is of no interest
     weights, changed = f"{head})" if colon else head, _changed(record.request.overrides)
-    how = f"{weights}, epoch {record.best_epoch} of {record.epochs}{changed}"
+    how = f"{_labels(record)}{weights}, epoch {record.best_epoch} of {record.epochs}{changed}"
     return _result(record, record.request.overrides, how)
+
+
+def _labels(record: TrainRecord) -> str:
+    """The label set, where it is another than the recipe's own: its scores are of other classes."""
+    recipe = record.request.recipe
+    own = load_single(recipe.id).data.labels
+    return f"{recipe.data.labels}, " if recipe.data.labels != own else ""
 
 
 def _ensemble(record: EnsembleRecord) -> Result:
