@@ -106,9 +106,10 @@ def _machine(name: str, taken: Sequence[RunRecord]) -> str:
     """What emulated, and what was asked."""
     how, dates = taken[0].environment["emulation"], sorted({record.started[:10] for record in taken})
     data = next((record.accuracy.data for record in taken if record.accuracy), "")
+    rows = f"Test rows of {data}" if data else "Some of the test rows"
     return (
         f"`{name}`, emulated by QEMU {how['qemu']} in {how['processes']} processes on {how['host']}, other work beside "
-        f'it; {dates[-1]}. Test rows of {data}; "here" is that machine with the same kernels.'
+        f'it; {dates[-1]}. {rows}; "here" is that machine with the same kernels.'
     )
 
 
