@@ -18,7 +18,7 @@ from edgefer.artifact import Artifact
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.backbones.graph import calls
-from edgefer.compression.sensitivity import measured
+from edgefer.compression.sensitivity import Step, measured
 from edgefer.datasets.base import Dataset, Subset
 from edgefer.errors import InputError, TargetUnavailableError, VerificationError
 from edgefer.formats.keeping import float_layers
@@ -75,7 +75,8 @@ class Mixed(Frozen, frozen=True):
 class Mixer:
     """Chooses the layers of int8 files that stay in float.
 
-    The ranking sees ``calibration`` training images, drawn with ``seed`` like those of a file's own calibration.
+    The ranking sees ``calibration`` training images, drawn with ``seed`` like those of a file's own calibration;
+    ``step`` hears of its layers, one by one.
     """
 
     backbone: Backbone
@@ -83,6 +84,7 @@ class Mixer:
     budget: AccuracyBudget
     calibration: int
     seed: int
+    step: Step = lambda *_: None
 
     def attempts(self) -> Iterator[tuple[str, ...]]:
         """Layers to keep in float: none, then the worst 1, 2, 4, 8, …, as long as one is left to quantize.
@@ -155,7 +157,9 @@ class Mixer:
         Some are no layers of the backbone, such as one half of a separable convolution, which is kept as a whole.
         """
         known = {call.layer.name for call in calls(self.backbone.model)}
-        ranking = measured(self.backbone, self.dataset, calibration=self.calibration, seed=self.seed)
+        ranking = measured(
+            self.backbone, self.dataset, calibration=self.calibration, seed=self.seed, step=self.step
+        )
         return tuple(one.layer for one in ranking if one.weights and one.layer in known)
 
     @cached_property
@@ -176,7 +180,12 @@ class Mixer:
 
 
 def mixer_of(
-    backbone: Backbone, dataset: Dataset, budget: AccuracyBudget, calibration: int, seed: int
+    backbone: Backbone,
+    dataset: Dataset,
+    budget: AccuracyBudget,
+    calibration: int,
+    seed: int,
+    step: Step = lambda *_: None,
 ) -> Mixer:
     """Check that layers can be chosen; nothing is measured before an int8 file is there.
 
@@ -188,7 +197,7 @@ def mixer_of(
             f"{dataset.name} has no validation rows, by which the layers that stay in float are chosen",
             hint="name them with --keep-float",
         )
-    return Mixer(layered(backbone), dataset, budget, calibration, seed)
+    return Mixer(layered(backbone), dataset, budget, calibration, seed, step)
 
 
 def layered(backbone: Backbone) -> Backbone:

@@ -161,7 +161,7 @@ def convert(
             layers by; float layers to be chosen where no format can have any; a wrong input range.
         ConversionError: the export does not do what the backbone does.
     """
-    mixer = _mixer(backbone, formats, dataset, options)
+    mixer = _mixer(backbone, formats, dataset, options, advance)
     calibration = _calibration(backbone, formats, dataset, options)
     judge = judge_of(backbone, dataset, options.seed) if dataset and options.method == "best" else None
     steps = len(formats) + 2
@@ -248,7 +248,11 @@ def _calibration(
 
 
 def _mixer(
-    backbone: Backbone, formats: Sequence[Format], dataset: Dataset | None, options: Options
+    backbone: Backbone,
+    formats: Sequence[Format],
+    dataset: Dataset | None,
+    options: Options,
+    advance: Advance,
 ) -> Mixer | None:
     """What chooses float layers, None where they are named or there are none."""
     if not isinstance(options.keep_float, AccuracyBudget):
@@ -256,7 +260,7 @@ def _mixer(
     require_adjustable(formats)
     if dataset is None:
         raise InputError("float layers are chosen on labelled faces", hint="give --data (and --labels)")
-    return mixer_of(backbone, dataset, options.keep_float, options.calibration, options.seed)
+    return mixer_of(backbone, dataset, options.keep_float, options.calibration, options.seed, advance)
 
 
 def require_adjustable(formats: Sequence[Format]) -> None:

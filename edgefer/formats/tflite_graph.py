@@ -8,9 +8,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
-IDENTIFIER = b"TFL3"
+from edgefer.formats.tflite_compact import IDENTIFIER
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +74,8 @@ class Graph:
 
     def add_sparse(self, name: str, values: Array) -> int | None:
         """A new float32 constant (O, 1, 1, I) that stores no zeros, in rows of O; None if that would be no shorter."""
+        from scipy.sparse import csr_matrix
+
         schema, rows = self._schema, csr_matrix(values.reshape(len(values), -1))
         (_, row_ends), (_, places) = segments, indices = self._vector(rows.indptr), self._vector(rows.indices)
         if rows.data.nbytes + row_ends.values.nbytes + places.values.nbytes >= values.nbytes:
