@@ -106,7 +106,7 @@ def _fewest(job: Job, mixer: Mixer, form: Format, calibration: Calibration, path
             mixed = mixer.mixed(layers, tried)
             told = mixture.keeping(mixture.keep_float, mixed.told)
             return Made(_embedded(job, form, converted, told, path), mixed)
-    raise mixer.refusal(form.id, tried)
+    raise mixer.refusal(tried)
 
 
 def _written(job: Job, form: Format, calibration: Calibration | None, path: Path) -> Artifact:

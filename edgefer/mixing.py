@@ -112,12 +112,12 @@ class Mixer:
         runtime = runtime_for(artifact)
         if missing := runtime.missing():
             raise TargetUnavailableError(
-                f"{artifact.format}: no layers can be chosen where the file cannot run: {missing}",
+                f"no layers can be chosen where the file cannot run: {missing}",
                 hint="name them with --keep-float",
             )
         answers = predict(runtime.open(artifact, 1), self._pixels)
         if np.isnan(answers).any():
-            raise VerificationError(f"{artifact.format}: with {_layers(len(layers))} in float it answers NaN")
+            raise VerificationError(f"with {_layers(len(layers))} in float it answers NaN")
         return Trial(count=len(layers), weighted_f1=self._weighted_f1(answers))
 
     def suffices(self, trial: Trial) -> bool:
@@ -134,12 +134,12 @@ class Mixer:
             max_drop=self.budget.points,
         )
 
-    def refusal(self, form: str, tried: Sequence[Trial]) -> VerificationError:
+    def refusal(self, tried: Sequence[Trial]) -> VerificationError:
         """What to say where no file is close enough."""
         nearest = max(tried, key=lambda one: one.weighted_f1)
         counts = ", ".join(str(one.count) for one in tried)
         return VerificationError(
-            f"{form}: not written: with {counts} layers in float its weighted F1 on {len(self._validation):,} "
+            f"not written: with {counts} layers in float its weighted F1 on {len(self._validation):,} "
             f"validation rows is more than {self.budget.points:g} points below the float model's; the nearest, with "
             f"{_layers(nearest.count)} in float, is {self._drop(nearest):.2f} below",
             hint="try --calibration-method best, train with rounding (edgefer compress --stage qat), take another "

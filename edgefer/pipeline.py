@@ -214,7 +214,7 @@ def _proof(artifact: Artifact) -> Verification:
     verification = verify_artifact(artifact)
     if verification.status == "failed" and verification.max_abs is not None:
         raise VerificationError(
-            f"{artifact.format}: not written: {verification.reason} (golden images: mean error "
+            f"not written: {verification.reason} (golden images: mean error "
             f"{verification.row_mean:.2g}, largest {verification.max_abs:.2g}, "
             f"top-1 {verification.top1_agreement:.0%})",
             hint="this precision does not suit this network; try another format",

@@ -42,7 +42,7 @@ def _compressed(precision: str, compression: Compression) -> Callable[..., Conve
     def export_format(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
         base = float_package(export, "fp16", compression.system)
         payload = export.scratch / f"{precision}.mlpackage"
-        with _refusals(precision):
+        with _refusals():
             import coremltools as ct
 
             compression.apply(ct.models.MLModel(str(base), skip_model_load=True)).save(str(payload))
@@ -56,14 +56,14 @@ def _w8a8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
     if calibration is None:
         raise ConversionError("this format needs calibration images")
     payload = export.scratch / "w8a8.mlpackage"
-    with _refusals("w8a8"):
+    with _refusals():
         model, config = quantize(export, calibration)
         model.save(str(payload))
     return _checked(export, payload, "iOS17", config)
 
 
 @contextmanager
-def _refusals(precision: str) -> Iterator[None]:
+def _refusals() -> Iterator[None]:
     """Run coremltools' compression quietly; what its passes raise, which may be anything, becomes one line."""
     try:
         with quiet_native():
@@ -72,7 +72,7 @@ def _refusals(precision: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConversionError(
-            f"coreml-{precision}: coremltools cannot compress the network ({first_line(error)})",
+            f"coremltools cannot compress the network ({first_line(error)})",
             hint="try another precision",
         ) from error
 
@@ -85,9 +85,7 @@ def _checked(export: Export, payload: Path, system: System, config: Mapping[str,
     """
     io, minimum = io_of(export), MINIMUM_OS[SPECIFICATIONS[system]]
     if found := differences(describe(payload), io, export.labels, minimum):
-        raise ConversionError(
-            f"coreml: the package {'. It also '.join(found)}", hint="please report this network"
-        )
+        raise ConversionError(f"the package {'. It also '.join(found)}", hint="please report this network")
     listed = {"batches": list(io.batches)} if io.batches else {}
     return Converted(payload, io, {"minimum_os": minimum, **listed, **config})
 

@@ -39,7 +39,7 @@ def float_package(export: Export, precision: Precision, system: System = "iOS17"
             with quiet_native():
                 _convert(export, precision, system).save(str(payload))
         except Exception as error:  # coremltools raises whatever its passes raise
-            raise ConversionError(f"coreml: coremltools refuses the network ({first_line(error)})") from error
+            raise ConversionError(f"coremltools refuses the network ({first_line(error)})") from error
     return payload
 
 

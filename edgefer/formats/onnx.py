@@ -122,7 +122,7 @@ def _prepared(export: Export) -> Path:
             shape_inference.quant_pre_process(str(graph), str(prepared))
     except Exception as error:  # it raises bare Exceptions and assertions alike
         raise ConversionError(
-            f"onnx-int8: ONNX Runtime cannot infer the network's shapes ({first_line(error)})",
+            f"ONNX Runtime cannot infer the network's shapes ({first_line(error)})",
             hint="try onnx-fp32 or onnx-fp16",
         ) from error
     return prepared
@@ -161,7 +161,7 @@ def _convert(export: Export) -> bytes:
             function, [tf.TensorSpec((None, *export.shape), dtype, name="image")], opset=OPSET
         )
     except Exception as error:  # tf2onnx raises ValueError, KeyError, RuntimeError alike
-        raise ConversionError(f"onnx: tf2onnx refuses the network ({first_line(error)})") from error
+        raise ConversionError(f"tf2onnx refuses the network ({first_line(error)})") from error
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     _without_erfc(model.graph)
     content: bytes = model.SerializeToString()

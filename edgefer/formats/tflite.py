@@ -84,7 +84,7 @@ def _converter(
 
         if calibration and not calibration.plain and precision != "int8":
             raise ConversionError(
-                f"tflite-{precision}: its converter has its own ranges for the whole network only",
+                "TFLiteConverter takes the ranges of this precision from the whole network only",
                 hint="leave --calibration-method and --keep-float to int8 formats",
             )
         key = signature if export.mode == "raw" else "float32"
@@ -99,9 +99,7 @@ def _converter(
         except ConversionError:
             raise
         except Exception as error:  # the converter raises its own and bare runtime errors
-            raise ConversionError(
-                f"tflite-{precision}: TFLiteConverter refuses the network ({first_line(error)})"
-            ) from error
+            raise ConversionError(f"TFLiteConverter refuses the network ({first_line(error)})") from error
         payload = export.scratch / f"{precision}.tflite"
         payload.write_bytes(compact(content))
         return Converted(payload, _describe(payload, export))
