@@ -187,7 +187,7 @@ def test_a_file_that_cannot_run_here_is_said_to(spoilt, tmp_path, monkeypatch):
     lacking = SimpleNamespace(missing=lambda: "onnxruntime is not installed")
     monkeypatch.setattr(mixing, "runtime_for", lambda _: lacking)
     (file,) = converted(spoilt, tmp_path, "onnx-int8", keep_float=budget(10))
-    assert "no layers can be chosen where the file cannot run: onnxruntime" in str(file.error)
+    assert str(file.error).startswith("no layers can be chosen where the file cannot run: onnxruntime")
     assert file.error.exit_code == 4
 
 
