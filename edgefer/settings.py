@@ -13,6 +13,7 @@ from edgefer.errors import SettingError
 from edgefer.registry import suggestion
 
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`")
+_MISSING = re.compile(r"missing required field `(?P<key>[^`]+)`")
 _WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`$")
 _SUBJECT = re.compile(
     r"(\w+) (?!and )"
@@ -37,6 +38,9 @@ def explain(
     if unknown := _UNKNOWN.search(said):
         key = _dotted(table, where, unknown["key"])
         return SettingError(f"unknown key {key!r}", key=key, hint=suggestion(unknown["key"], sorted(known)))
+    if missing := _MISSING.search(said):
+        key = _dotted(table, where, missing["key"])
+        return SettingError(f"{key} is missing", key=key, hint="set it")
     subject = _SUBJECT.match(said)
     key = _dotted(table, where, subject[1] if subject and subject[1] in known else "")
     return SettingError(f"{key or 'the recipe'}: {said}", key=key)

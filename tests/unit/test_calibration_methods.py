@@ -221,7 +221,9 @@ def test_int16_activations_take_no_other_ranges(export):
     from edgefer.formats.tflite import FORMATS
 
     int16 = next(form for form in FORMATS if form.precision == "int16x8")
-    with pytest.raises(ConversionError, match="takes the ranges of this precision from the whole network only"):
+    with pytest.raises(
+        ConversionError, match="takes the ranges of this precision from the whole network only"
+    ):
         int16.export(export, Calibration(images(), {}, "mse"), "uint8")
 
 

@@ -58,7 +58,7 @@ def test_all_formats_have_a_word_of_their_own():
     [
         ('formats = ["tflite-in8"]', 35, "convert.formats: unknown format 'tflite-in8'; did you mean 'tflite-int8'"),
         ("formats = []", 35, "convert.formats: formats must name at least one"),
-        ("calibration = 50", 34, "convert: Object missing required field `formats`"),
+        ("calibration = 50", 34, "convert.formats is missing"),
         ('formats = ["onnx-int8"]\ncalibration = 0', 36, "convert.calibration: calibration must be at least 1"),
         ('formats = ["onnx-int8"]\nmethod = "mse"', 36, "unknown key 'convert.method'"),
         ('formats = ["onnx-int8"]\ncalibration_method = "mde"', 36, "convert.calibration_method: Invalid enum value"),

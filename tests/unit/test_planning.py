@@ -77,6 +77,7 @@ def test_an_order_that_makes_no_sense_is_refused_with_the_reason(names, message)
         ([{"macs": 0.5}], "does not name its stage", "stages[0]"),
         ([{"stage": "chanels"}], "unknown stage", "stages[0].stage"),
         ([{"stage": "channels", "mac": 0.5}], "stage channels: unknown key 'mac'", "stages[0].mac"),
+        ([{"stage": "distill"}], "stage distill: student is missing", "stages[0].student"),
         ([{"stage": "channels", "macs": 1.0}], "macs must be between 0 and 1", "stages[0].macs"),
         (
             [{"stage": "qat", "tuning": {"training": {**TUNING["training"], "epochs": 0}}}],

@@ -82,7 +82,7 @@ def test_an_unknown_key_in_a_schedule_is_found(own: Path):
         ("epochs = 50", 'epochs = "many"', "training.epochs: Expected `int`, got `str`"),
         ('optimizer = "adam"', 'optimizer = "adamm"', "training.optimizer: Invalid enum value 'adamm'"),
         ("range = [-1.0, 1.0]", "range = [1.0, -1.0]", "range must ascend"),
-        ('labels = "ferplus-9"', "", "missing required field `labels`"),
+        ('labels = "ferplus-9"', "", "data.labels is missing"),
         ('preset = "none"', 'preset = "stron"', "did you mean 'strong'"),
         ('preset = "none"', "rotation = 200", "rotation must be in 0..180"),
         ("seed = 7", "seed = -1", "seed: seed must be in 0..4294967295"),
