@@ -36,12 +36,12 @@ class Spot:
 
 
 def scatter_plots(group: Group) -> tuple[Plot, ...]:
-    """Accuracy against size, and against median latency at the group's smallest batch size."""
+    """Accuracy against size, and against median latency at the group's smallest batch size, where times count."""
     scored = [(run, run.record.accuracy.full.weighted_f1) for run in group.runs if run.record.accuracy]
     size = [Spot(run, run.record.artifact.bytes / 1e3, f1) for run, f1 in scored]
     plots = [_scatter(group, "size", "kB", size)]
     for batch in batches(group.runs)[:1]:
-        times = ((run, f1, timing_at(run, batch)) for run, f1 in scored)
+        times = ((run, f1, timing_at(run, batch)) for run, f1 in scored if not run.record.invalid)
         spots = [Spot(run, timing.latency_ns() / 1e6, f1) for run, f1, timing in times if timing]
         plots.append(_scatter(group, f"median latency at batch {batch}", "ms", spots))
     return tuple(plot for plot in plots if plot)
@@ -66,11 +66,15 @@ def _scatter(group: Group, what: str, unit: str, spots: Sequence[Spot]) -> Plot 
 def _scatter_caption(group: Group, what: str, spots: Sequence[Spot], front: Sequence[int]) -> str:
     names = words.listing([spots[index].run.label for index in front])
     drawn = {spot.run.label for spot in spots}
-    missing = [run.label for run in group.runs if run.label not in drawn]
-    absent = f" Not taken, so not drawn: {words.listing(missing)}." if missing else ""
+    missing = [run for run in group.runs if run.label not in drawn]
+    reasons = {
+        "Invalid": [run.label for run in missing if run.record.invalid],
+        "Not taken": [run.label for run in missing if not run.record.invalid],
+    }
+    absent = [f" {why}, so not drawn: {words.listing(runs)}." for why, runs in reasons.items() if runs]
     return (
         f"Weighted F1 against {what} ({group.title}{synthetic_words(group)}). "
-        f"On the Pareto front: {names}.{absent}"
+        f"On the Pareto front: {names}.{''.join(absent)}"
     )
 
 

@@ -132,11 +132,28 @@ def test_files_are_written_and_replaced(tmp_path):
 
 
 def test_what_only_an_earlier_report_had_goes(tmp_path):
-    write_all(tmp_path, {"report.md": "old", "gates.csv": "old", "plots/gate.svg": "old"})
-    (tmp_path / "notes.txt").write_text("mine")
+    old = "![gate](plots/gate.svg) The numbers also in report.csv and gates.csv."
+    write_all(tmp_path, {"report.md": old, "gates.csv": "", "plots/gate.svg": "", "plots/gate.png": b""})
+    (tmp_path / "plots" / "thesis.png").write_text("mine")
     write_all(tmp_path, {"report.md": "new", "plots/f1.svg": "new"})
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
-    assert found == ["notes.txt", "plots/f1.svg", "report.md"]
+    assert names_in(tmp_path) == ["plots/f1.svg", "plots/thesis.png", "report.md"]
+
+
+def test_where_there_was_no_report_nothing_goes(tmp_path):
+    (tmp_path / "plots").mkdir()
+    for name in ("gates.csv", "plots/thesis.png"):
+        (tmp_path / name).write_text("mine")
+    write_all(tmp_path, {"report.md": "new"})
+    assert names_in(tmp_path) == ["gates.csv", "plots/thesis.png", "report.md"]
+
+
+def test_the_text_shows_every_plot(files):
+    shown = set(re.findall(r"!\[[\w-]+\]\(([^)]+)\)", files["report.md"]))
+    assert shown == {name for name in files if name.endswith(".svg")}
+
+
+def names_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
 
 
 def test_a_failure_half_way_leaves_the_old_files_alone(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from edgefer.report.collect import Group, collect
 from edgefer.report.compare import by_baseline, compare
+from edgefer.report.plots import scatter_plots
 from edgefer.report.tables import HEAT_STEPS, artifact_table, class_drop_table, heat, speed_table
 from edgefer.report.verdict import Verdict, blind_spots, judge
 from tests.report_samples import accuracy, record, records, save, timing
@@ -135,3 +136,7 @@ def test_times_of_a_throttled_board_fail_and_are_never_the_fastest(tmp_path):
     assert picks["Smallest"] == "tflite-int8", "its size counts all the same"
     marks = {row[0].text: row[0].mark for row in speed_table(group).bodies[0].rows}
     assert marks == {"tflite-int8": "invalid", "tflite-fp32": ""}
+    size, latency = scatter_plots(group)
+    assert "Invalid, so not drawn: tflite-int8." in latency.caption
+    assert "On the Pareto front: tflite-fp32." in latency.caption
+    assert "not drawn" not in size.caption
