@@ -28,8 +28,14 @@ def replace(source: Path, target: Path) -> None:
         source.replace(target)
         return
     with workspace(target) as aside:
-        target.rename(aside / target.name)
-        source.rename(target)
+        before = aside / target.name
+        try:
+            target.rename(before)
+            source.rename(target)
+        except BaseException:
+            if before.exists() and not target.exists():
+                before.rename(target)
+            raise
 
 
 @contextmanager
