@@ -62,8 +62,8 @@ def command(
     """Measure ARTIFACTS on a target: latency, FPS, cold start, memory, and F1 where labelled data is given.
 
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
-    --out folder, named <artifact>.<format>.<target>.json, with --kernels <target>.<kernels>; 'edgefer report' makes
-    tables and plots of them.
+    --out folder, named <artifact>.<format>.<target>.json, with --kernels <target>.<kernels>, with --runtime
+    <target>.<runtime>; 'edgefer report' makes tables and plots of them.
 
     With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
     is given again, and the records stand in a folder named like the host.
@@ -82,7 +82,7 @@ def command(
         refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
-    place = ".".join(filter(None, (target.id, kernels, "emulated" if emulate else None)))
+    place = record_place(target.id, kernels, emulation["runtime"], "emulated" if emulate else None)
     files = record_files(opened, place, out)
     if not (emulate or accuracy_only):
         require_beside(opened, target)
@@ -150,6 +150,11 @@ def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
     measure = bench_here if job.target.options.variants and job.batches else run
     with console.progress("bench") as advance:
         return measure(artifacts, job, advance)
+
+
+def record_place(*parts: str | None) -> str:
+    """What a record is about beside its artifact, as its file name says it: the target, and what is not as usual."""
+    return ".".join(filter(None, parts))
 
 
 def record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:

@@ -127,7 +127,7 @@ def perform(work: Work, progress: Progress) -> None:
     """Do all of it and write ``result.json``.
 
     Raises:
-        InputError: it was begun on another machine, or with other packages.
+        InputError: it was begun on another machine, with other packages or with other artifacts.
         VerificationError: an artifact does not answer its golden images as its backbone did.
         EdgeferError: one fails to load or run.
     """
@@ -137,18 +137,31 @@ def perform(work: Work, progress: Progress) -> None:
         *((f"latency-{batch}", partial(_latency, work, batch)) for batch in work.job.batches),
         *((f"rows-{each.number}", partial(_rows, work, each)) for each in work.loaded if each.task.rows),
     ]
-    started = work.piece("started", lambda: {"at": _now(), "run": secrets.token_hex(8), "machine": facts()})
-    if started["machine"] != facts():
-        raise InputError(
-            f"{work.folder}: its run was begun on another machine, or with other packages",
-            hint="start it again in an empty folder",
-        )
+    started = _started(work)
     pieces = {}
     for done, (name, step) in enumerate(steps):
         advance = partial(_tell, progress, name.replace("-", " "), done, len(steps))
         advance(0.0)
         pieces[name] = work.piece(name, partial(step, advance))
     write_atomic(work.folder / RESULT_FILE, json.dumps(_result(work, started, pieces)).encode())
+
+
+def _started(work: Work) -> Piece:
+    """What the run is about and where it was begun.
+
+    Raises:
+        InputError: what was measured before is of another machine, or of other files.
+    """
+    what = {"machine": facts(), "artifacts": [sha256_of(each.artifact.path) for each in work.loaded]}
+    started = work.piece("started", lambda: {"at": _now(), "run": secrets.token_hex(8), **what})
+    hint = "start it again in an empty folder"
+    if started["machine"] != what["machine"]:
+        raise InputError(
+            f"{work.folder}: its run was begun on another machine, or with other packages", hint=hint
+        )
+    if started.get("artifacts") != what["artifacts"]:
+        raise InputError(f"{work.folder}: its run was begun with other artifacts of these names", hint=hint)
+    return started
 
 
 def answer_share(work: Work, share: tuple[int, int], progress: Progress) -> None:
@@ -214,16 +227,19 @@ def _result(work: Work, started: Piece, pieces: dict[str, Piece]) -> dict[str, A
         "machine": started["machine"],
         "environment": around,
         "invalid": reasons[0] if reasons else busy,
-        "tasks": [_task_result(each, pieces) for each in work.loaded],
+        "tasks": [
+            _task_result(each, sha256, pieces)
+            for each, sha256 in zip(work.loaded, started["artifacts"], strict=True)
+        ],
     }
 
 
-def _task_result(each: Loaded, pieces: dict[str, Piece]) -> dict[str, Any]:
+def _task_result(each: Loaded, sha256: str, pieces: dict[str, Piece]) -> dict[str, Any]:
     number = str(each.number)
     golden, cold = pieces[f"golden-{number}"], pieces.get(f"cold-{number}", {})
     by_batch = [piece for name, piece in pieces.items() if name.startswith("latency-")]
     return {
-        "sha256": sha256_of(each.artifact.path),
+        "sha256": sha256,
         "executed_on": golden["executed_on"],
         "counter": {"energy": energy_counter(golden["executed_on"])} if by_batch else {},
         "golden": golden["golden"],

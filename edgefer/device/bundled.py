@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 BUNDLE_FILE = "bundle.json"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 RUNTIMES = {"onnx": "onnxruntime", "coreml": "coreml"}
-KERNELS = {"xnnpack": "litert", "builtin": "litert-builtin", "reference": "litert-reference"}
+USUAL_KERNELS = "xnnpack"
+KERNELS = {USUAL_KERNELS: "litert", "builtin": "litert-builtin", "reference": "litert-reference"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def main(folder: Path, words: Sequence[str] | None = None) -> int:
         if options.bench:
             return _bench(bundle, files, options)
         if options.golden:
-            return _golden(files, options)
-        return _answer(files, options)
+            return _golden(bundle, files, options)
+        return _answer(bundle, files, options)
     except EdgeferError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="NAME", help="one of the bundle's artifacts, by the start of its name"
     )
     parser.add_argument("--threads", type=int, default=0, help="threads (default: the target's)")
-    parser.add_argument("--kernels", choices=KERNELS, default="xnnpack", help="TFLite's kernels")
+    parser.add_argument("--kernels", choices=KERNELS, default=USUAL_KERNELS, help="TFLite's kernels")
     parser.add_argument("--min-time", type=float, help="seconds of samples a model and batch size, at least")
     parser.add_argument(
         "--out", type=Path, help="with --bench: a folder for the raw result, for 'edgefer collect'"
@@ -132,13 +133,13 @@ def _chosen(bundle: Bundle, options: argparse.Namespace) -> list[tuple[DeviceFil
     return chosen
 
 
-def _threads(options: argparse.Namespace, bundle_threads: int = 0) -> int:
+def _threads(bundle: Bundle, options: argparse.Namespace) -> int:
     from edgefer.bench.environment import default_threads
 
-    return options.threads or bundle_threads or default_threads()
+    return options.threads or bundle.threads or default_threads()
 
 
-def _answer(files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Namespace) -> int:
+def _answer(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Namespace) -> int:
     """Label each image with each artifact."""
     import numpy as np
 
@@ -148,7 +149,7 @@ def _answer(files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Names
     images = [image for path in options.images for image in _images(path)]
     rows: list[dict[str, Any]] = []
     for file, runtime in files:
-        session, spec = runtime.open(file, _threads(options)), file.manifest.input
+        session, spec = runtime.open(file, _threads(bundle, options)), file.manifest.input
         size = {"height": spec.height, "width": spec.width, "channels": spec.pixel_channels}
         for image in images:
             odds = predict(session, read_pixels(image, **size)[None])[0]
@@ -191,13 +192,13 @@ def _shares(odds: dict[str, float]) -> list[str]:
     return [f"{value:.3f}" for value in odds.values()]
 
 
-def _golden(files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Namespace) -> int:
+def _golden(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Namespace) -> int:
     """Replay what the artifacts carry; exit code 3 if one answers otherwise than its backbone did."""
     from edgefer.device.proving import prove
 
     rows = []
     for file, runtime in files:
-        session = runtime.open(file, _threads(options))
+        session = runtime.open(file, _threads(bundle, options))
         rows.append({"artifact": file.path.name, **prove(file, session)})
     if options.json:
         print(json.dumps(rows, indent=2))

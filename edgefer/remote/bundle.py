@@ -30,6 +30,10 @@ RUNTIMES = {
     "onnx": ("onnx", "onnxruntime"),
     "coreml": ("convert", "coremltools"),
 }
+# All that a bundle holds; where anything else stands beside it, the user put it there, or it is measured.
+CONTENT = {
+    "README.md", BUNDLE_FILE, "artifacts", "edgefer", "golden", "requirements.txt", "run_on_device.py", "wheels",
+}  # fmt: skip
 # Tags of wheels that Raspberry Pi OS bookworm (glibc 2.36) and anything newer can install.
 PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28, 31, 34)))
 WHEEL_PYTHON = "3.11"
@@ -65,9 +69,8 @@ def write_bundle(artifacts: Sequence[Artifact], target: Target, out: Path, *, wh
     refuse(artifacts, target)
     _refuse_equal_names(artifacts)
     packed = out.name.endswith(ARCHIVES)
-    if not packed and out.exists() and not (out / BUNDLE_FILE).exists():
-        raise InputError(f"{out}: is there and is no bundle", hint="choose another --out")
     if not packed:
+        _refuse_loss(out)
         with atomic_directory(out) as work:
             _fill(work, artifacts, target, wheels=wheels)
         return out
@@ -76,6 +79,20 @@ def write_bundle(artifacts: Sequence[Artifact], target: Target, out: Path, *, wh
         _fill(work / name, artifacts, target, wheels=wheels)
         write_atomic(out, _archive(work / name))
     return out
+
+
+def _refuse_loss(out: Path) -> None:
+    """Pass if nothing but a bundle, as it was written, stands at ``out``."""
+    if not out.exists():
+        return
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if not {BUNDLE_FILE, "run_on_device.py"} <= found:
+        raise InputError(f"{out}: is there and is no bundle", hint="choose another --out")
+    if others := sorted(found - CONTENT):
+        raise InputError(
+            f"{out}: holds more than a bundle does ({', '.join(others)}), which would be lost",
+            hint="move that elsewhere, or choose another --out",
+        )
 
 
 def _fill(folder: Path, artifacts: Sequence[Artifact], target: Target, *, wheels: bool) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from edgefer.artifact import Artifact
 from edgefer.bench.record import RunRecord
 from edgefer.bench.target import Target, availability, load_target, targets
-from edgefer.device.bundled import read_bundle
+from edgefer.device.bundled import KERNELS, USUAL_KERNELS, read_bundle
 from edgefer.device.job import RESULT_FILE, read_job
 from edgefer.errors import InputError, TargetMismatchError, VerificationError
 from edgefer.remote.packing import Package
@@ -33,6 +33,12 @@ class Carried:
     target: Target
     package: Package
     result: dict[str, Any]
+
+    @property
+    def kernels(self) -> str:
+        """TFLite's kernels as ``edgefer bench --kernels`` calls them; empty for those that run without it."""
+        names = {runtime: kernels for kernels, runtime in KERNELS.items() if kernels != USUAL_KERNELS}
+        return next((names[task.runtime] for task in self.package.job.tasks if task.runtime in names), "")
 
 
 def read_carried(folder: Path, artifacts: Sequence[Artifact], target_id: str = "") -> Carried:

@@ -183,6 +183,22 @@ def test_a_bundle_takes_the_place_of_a_bundle_and_of_nothing_else(tmp_path, bund
     assert (tmp_path / "bare" / "sitecustomize.py").exists()
 
 
+@pytest.mark.parametrize("name", ["result.json", "env"])
+def test_what_was_measured_or_installed_in_it_is_not_lost(bundle, name):
+    (bundle.folder / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"holds more than a bundle does \({name}\)"):
+        write_bundle([bundle.artifact], load_target("raspberry-pi-4"), bundle.folder)
+    assert (bundle.folder / name).read_text() == "mine"
+
+
+def test_results_are_no_bundle(bundle, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "bundle.json").write_bytes((bundle.folder / "bundle.json").read_bytes())
+    with pytest.raises(InputError, match="is there and is no bundle"):
+        write_bundle([bundle.artifact], load_target("raspberry-pi-4"), results)
+
+
 def test_another_container_is_refused_before_anything_is_written(tmp_path):
     artifact = make(tmp_path)
     with pytest.raises(InputError, match="target coreml does not take onnx-fp32"):

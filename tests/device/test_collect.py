@@ -171,3 +171,27 @@ def test_a_run_begun_on_another_machine_does_not_go_on_here(measured, tmp_path):
     done = bundle(*QUICK, "--out", begun)
     assert done.returncode == 2
     assert "begun on another machine" in done.stderr
+
+
+def test_a_run_begun_with_another_file_does_not_go_on(measured, tmp_path):
+    bundle, raw = measured
+    begun = tmp_path / "begun"
+    shutil.copytree(raw, begun)
+    (begun / "result.json").unlink()
+    carried = bundle.folder / "artifacts" / bundle.artifact.path.name
+    before = carried.read_bytes()
+    try:
+        carried.write_bytes(make(tmp_path, kernel=weights() * 1.01).path.read_bytes())
+        done = bundle(*QUICK, "--out", begun)
+    finally:
+        carried.write_bytes(before)
+    assert done.returncode == 2
+    assert "begun with other artifacts of these names" in done.stderr
+
+
+def test_the_kernels_that_ran_are_in_the_records_name(collect):
+    job = collect.results / "job.json"
+    job.write_text(job.read_text().replace('"onnxruntime"', '"litert-builtin"'))
+    done = collect(change=on_a_pi)
+    assert done.exception is None, done.exception
+    assert [path.name for path in collect.runs.iterdir()] == ["tiny.onnx-fp32.raspberry-pi-5.builtin.json"]
