@@ -9,7 +9,7 @@ latency. What is counted is the whole package, card or board while the contender
 ====== ============================================================================================================
 RAPL   Linux' powercap, energy of all processor packages in µJ; wraps at ``max_energy_range_uj``.
        Source: Linux, Documentation/power/powercap/powercap.rst.
-NVML   ``nvmlDeviceGetTotalEnergyConsumption`` of the first card in mJ (Volta and newer). Source: NVML API reference.
+NVML   ``nvmlDeviceGetTotalEnergyConsumption`` of CUDA's first card in mJ (Volta and newer). Source: NVML API reference.
 PMIC   ``vcgencmd pmic_read_adc`` of a Raspberry Pi 5: volts and amperes of each rail, asked several times a second;
        their products, integrated. The 5 V input itself is not measured by the board. Source: Raspberry Pi
        documentation, vcgencmd.
@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+from edgefer.runtimes.nvidia import first_card
 
 Key = TypeVar("Key")
 
@@ -234,8 +236,9 @@ def _nvml() -> tuple[Meter | None, str]:
     try:
         library = ctypes.CDLL("libnvidia-ml.so.1")
         device = ctypes.c_void_p()
-        if library.nvmlInit_v2() or library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)):
-            return None, "NVML sees no card"
+        bus = first_card().encode()
+        if library.nvmlInit_v2() or library.nvmlDeviceGetHandleByPciBusId_v2(bus, ctypes.byref(device)):
+            return None, "NVML sees no card that CUDA runs on"
         meter = Nvml(library, device)
         meter.read()
     except (OSError, AttributeError) as error:

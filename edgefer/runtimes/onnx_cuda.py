@@ -26,6 +26,8 @@ from edgefer.quieting import quiet_native
 from edgefer.runtimes import onnx
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.feeding import dequantize, feed_for
+from edgefer.runtimes.nvidia import first_card
+from edgefer.runtimes.onnx_probe import loads
 from edgefer.runtimes.profiling import Profile
 
 CUDA = "CUDAExecutionProvider"
@@ -132,10 +134,15 @@ def missing(setting: Setting) -> str:
     import onnxruntime as ort
 
     provider = setting.provider
+    needs = f"needs {provider}: an NVIDIA GPU, the package onnxruntime-gpu instead of onnxruntime"
+    if provider != TENSORRT:
+        return "" if provider in ort.get_available_providers() else needs
+    # The package is built with TensorRT and comes without its libraries.
     if provider in ort.get_available_providers():
-        return ""
-    extra = " and TensorRT's libraries" if provider == TENSORRT else ""
-    return f"needs {provider}: an NVIDIA GPU, the package onnxruntime-gpu instead of onnxruntime{extra}"
+        _load_libraries()
+        if loads(provider):
+            return ""
+    return f"{needs} and TensorRT's libraries"
 
 
 def profile(setting: Setting, artifact: Loadable, threads: int, pixels: Pixels, runs: int) -> Profile:
@@ -180,9 +187,11 @@ def placement(artifact: Loadable, provider: str, found: Profile) -> dict[str, An
 
 
 def card() -> dict[str, str]:
-    """The first card's name, driver and power limit as NVIDIA's own tool tells them; {} without it."""
+    """Name, driver and power limit of the card that files run on, as NVIDIA's own tool tells them; {} without it."""
+    if not (bus := first_card()):
+        return {}
     fields = ("name", "driver_version", "power.limit")
-    command = ["nvidia-smi", "--id=0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    command = ["nvidia-smi", f"--id={bus}", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):

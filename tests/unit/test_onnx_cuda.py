@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 from edgefer.artifact import open_artifact
@@ -16,6 +20,7 @@ from edgefer.bench.target import load_target, with_installed_variants
 from edgefer.bench.variants import fallen_to_cpu
 from edgefer.errors import EdgeferError, InputError, TargetMismatchError, TargetUnavailableError
 from edgefer.registry import discover
+from edgefer.runtimes import nvidia
 from edgefer.runtimes.base import Runtime
 from edgefer.runtimes.onnx import CPU, OnnxSession
 from edgefer.runtimes.onnx_cuda import (
@@ -28,6 +33,7 @@ from edgefer.runtimes.onnx_cuda import (
     placement,
     profile,
 )
+from edgefer.runtimes.onnx_probe import identity, loads
 from edgefer.runtimes.onnx_profile import read
 from tests.unit.artifact_samples import PIXELS, make
 
@@ -136,13 +142,48 @@ def test_int8_is_refused_without_float_files_of_the_same_network_beside_it(tmp_p
 
 def test_the_card_is_what_nvidias_tool_says(tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'NVIDIA T4, 550.54.15, 70.00 W'\n")
+    tool.write_text('#!/bin/sh\ntest "$1" = --id=0000:3B:00.0 && echo "NVIDIA T4, 550.54.15, 70.00 W"\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr(nvidia, "DRIVER", driver(tmp_path, "0000:3B:00.0"))
     assert card() == {"card": "NVIDIA T4", "driver": "550.54.15", "power_limit": "70.00 W"}
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert card() == {}
 
 
+def driver(folder, bus):
+    """A library that does what CUDA's driver does when it is asked for the first device's bus id."""
+    source, library = folder / "driver.c", folder / "libcuda.so"
+    source.write_text(
+        "#include <string.h>\n"
+        "int cuInit(unsigned flags) { return 0; }\n"
+        "int cuDeviceGet(int *device, int number) { *device = 7; return number; }\n"
+        "int cuDeviceGetPCIBusId(char *name, int room, int device) {\n"
+        f'  strncpy(name, "{bus}", room); return device != 7; }}\n'
+    )
+    if not (compiler := shutil.which("cc")):
+        pytest.skip("no C compiler is installed")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
+
+
+def test_where_the_driver_is_missing_no_card_is_named(monkeypatch):
+    monkeypatch.setattr(nvidia, "DRIVER", "libcuda-that-is-not-there.so")
+    assert card() == {}
+
+
 def test_what_is_missing_names_tensorrt():
     assert "TensorRT's libraries" in missing(Setting((("TensorrtExecutionProvider", {}),)))
+
+
+def test_tensorrt_without_its_libraries_is_missing_though_it_is_built_in(monkeypatch):
+    built_in = ["TensorrtExecutionProvider", "CUDAExecutionProvider", CPU]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: built_in)
+    kept, left_out = with_installed_variants(load_target("cuda"), discover("edgefer.runtimes", "RUNTIMES"))
+    assert list(kept.options.variants) == ["tf32", "graph", "copies"]
+    assert [sentence.partition(" ")[0] for sentence in left_out] == ["tensorrt", "tensorrt-fp16"]
+
+
+def test_a_provider_loads_where_its_session_has_it():
+    assert loads(CPU)
+    onnx.checker.check_model(onnx.load_model_from_string(identity()))
