@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.contract import Golden
+from edgefer.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +92,13 @@ def _decided(outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
 def compare(
     format_id: str, expected: npt.NDArray[np.float32], answered: npt.NDArray[np.float32]
 ) -> Agreement:
-    """Hold probabilities (N, classes) against the backbone's, within the tolerance of the format's precision."""
-    tolerance = TOLERANCES[format_id.partition("-")[2]]
+    """Hold probabilities (N, classes) against the backbone's, within the tolerance of the format's precision.
+
+    Raises:
+        InputError: there is none for this format.
+    """
+    if not (tolerance := TOLERANCES.get(format_id.partition("-")[2])):
+        raise InputError(f"unknown format {format_id!r}", hint="use the edgefer that made the file")
     rows = np.max(np.abs(answered - expected), axis=1)
     max_abs, row_mean = float(np.max(rows)), float(np.mean(rows))
     same = answered.argmax(axis=1) == expected.argmax(axis=1)

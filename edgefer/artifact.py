@@ -45,7 +45,6 @@ from edgefer.files import replace, sha256_of, size_of, workspace
 from edgefer.metrics import Score
 from edgefer.spec import Cost, Frozen, InputSpec, LabelSet, Lineage
 
-MANIFEST_SCHEMA = 1
 IOMode = Literal["raw", "float"]
 
 
@@ -74,10 +73,7 @@ class IOSpec(Frozen, frozen=True):
 
 
 class Baseline(Frozen, frozen=True):
-    """The float backbone's score on the test split of ``data``, in full and without rows leaked from training.
-
-    ``predictions`` are its class numbers on the full split, in order.
-    """
+    """The float backbone's score on the test split of ``data``, in full and without rows leaked from training."""
 
     data: str
     synthetic: bool

@@ -22,6 +22,7 @@ from edgefer.errors import InputError, VerificationError
 from edgefer.pixels import PixelSpec, channels_of, offset_of, scale_of
 
 MANIFEST_FILE = "edgefer.json"
+MANIFEST_SCHEMA = 1
 LABELS_FILE = "labels.txt"
 GOLDEN_FILE = "golden.npz"
 CHECKSUM_FILE = "edgefer.json.sha256.txt"
@@ -158,7 +159,7 @@ def read_parts(path: Path) -> Parts:
     """Take an artifact's attached files out of it.
 
     Raises:
-        InputError: missing, of no known container, truncated, or without a contract.
+        InputError: missing, of no known container, truncated, without a contract, or with one of another schema.
     """
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: not an artifact", hint=f"artifacts end in {', '.join(SUFFIXES)}")
@@ -171,6 +172,7 @@ def read_parts(path: Path) -> Parts:
             f"{path}: carries no edgefer contract: cut off, or made by another tool",
             hint="make it with 'edgefer convert'",
         )
+    _refuse_other_schemas(path, attached.files[MANIFEST_FILE])
     try:
         with np.load(io.BytesIO(attached.files[GOLDEN_FILE]), allow_pickle=False) as arrays:
             golden = Golden(from_differences(arrays["input_differences"]), arrays["outputs"])
@@ -181,6 +183,19 @@ def read_parts(path: Path) -> Parts:
     return Parts(
         path, container, attached.payload_sha256, attached.files[MANIFEST_FILE], golden, labels, checksum
     )
+
+
+def _refuse_other_schemas(path: Path, contract: bytes) -> None:
+    """Say so where a later edgefer wrote the contract, rather than that its keys are unknown."""
+    try:
+        schema = json.loads(contract)["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable(path, error) from error
+    if schema != MANIFEST_SCHEMA:
+        raise InputError(
+            f"{path}: contract schema {schema}, this edgefer reads {MANIFEST_SCHEMA}",
+            hint="use the edgefer that made it, or convert again",
+        )
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from edgefer.artifact import MANIFEST_SCHEMA, Artifact, Baseline, GoldenInfo, Manifest, write_artifact
+from edgefer.artifact import Artifact, Baseline, GoldenInfo, Manifest, write_artifact
 from edgefer.backbones.base import Backbone
 from edgefer.calibrating import METHODS, Judge
-from edgefer.contract import Golden
+from edgefer.contract import MANIFEST_SCHEMA, Golden
 from edgefer.embedding import payload_sha256
 from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype
 from edgefer.mixing import Mixed, Mixer, Trial

@@ -7,14 +7,13 @@ from msgspec.structs import replace
 
 from edgefer.agreement import spread_of
 from edgefer.artifact import (
-    MANIFEST_SCHEMA,
     GoldenInfo,
     IOSpec,
     Manifest,
     TensorSpec,
     write_artifact,
 )
-from edgefer.contract import Golden, golden_sha256
+from edgefer.contract import MANIFEST_SCHEMA, Golden, golden_sha256
 from edgefer.embedding import payload_sha256
 from edgefer.spec import InputSpec, LabelSet
 

@@ -8,8 +8,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from hypothesis.strategies import data, integers, sampled_from
 from msgspec.structs import replace
 
+from edgefer.agreement import compare
 from edgefer.artifact import open_artifact, write_artifact
-from edgefer.contract import GOLDEN_FILE, LABELS_FILE, MANIFEST_FILE, differences, from_differences
+from edgefer.contract import (
+    GOLDEN_FILE,
+    LABELS_FILE,
+    MANIFEST_FILE,
+    differences,
+    from_differences,
+    open_on_device,
+)
 from edgefer.embedding import attach, detach
 from edgefer.errors import EdgeferError, InputError, VerificationError
 from tests.unit.artifact_samples import CLASSES, make
@@ -60,6 +68,25 @@ def test_an_unknown_key_in_the_contract_is_refused(tiny, tmp_path):
     changed = msgspec.json.encode({**contract, "colour": "green"})
     with pytest.raises(InputError, match="contract cannot be read"):
         open_artifact(rewritten(tiny, tmp_path, **{MANIFEST_FILE: changed}))
+
+
+@pytest.mark.parametrize("read", [open_artifact, open_on_device])
+def test_a_contract_of_another_schema_is_told_by_its_number(tiny, tmp_path, read):
+    contract = msgspec.json.decode(detach("onnx", tiny.path).files[MANIFEST_FILE])
+    changed = msgspec.json.encode({**contract, "schema": 2, "colour": "green"})
+    with pytest.raises(InputError, match="contract schema 2, this edgefer reads 1"):
+        read(rewritten(tiny, tmp_path, **{MANIFEST_FILE: changed}))
+
+
+@pytest.mark.parametrize("contract", [b"{}", b"[]", b"{"])
+def test_what_is_no_contract_cannot_be_read(tiny, tmp_path, contract):
+    with pytest.raises(InputError, match="contract cannot be read"):
+        open_artifact(rewritten(tiny, tmp_path, **{MANIFEST_FILE: contract}))
+
+
+def test_a_format_without_a_tolerance_is_named(tiny):
+    with pytest.raises(InputError, match="unknown format 'onnx-int4'"):
+        compare("onnx-int4", tiny.golden.outputs, tiny.golden.outputs)
 
 
 def test_a_changed_figure_in_the_contract_is_noticed(tiny, tmp_path):
