@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_conversion(part: ConvertPart, seed: int) -> Conversion:
     """Understand a recipe's ``[convert]`` table; calibration images are drawn with ``seed``.
 
     Raises:
-        SettingError: an unknown format, or float layers to be chosen where no format has any.
+        SettingError: an unknown format, or float layers or a calibration method where no format has any.
     """
     formats = _setting("convert.formats", formats_named, part.formats)
     options = Options(
@@ -49,8 +50,8 @@ def read_conversion(part: ConvertPart, seed: int) -> Conversion:
         method=part.calibration_method,
         keep_float=_float_layers(part),
     )
-    if part.keep_float == "auto":
-        _setting("convert.keep_float", require_adjustable, formats)
+    key = "convert.keep_float" if part.keep_float else "convert.calibration_method"
+    _setting(key, partial(require_adjustable, options=options), formats)
     return Conversion(part, tuple(formats), options)
 
 

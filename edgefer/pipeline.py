@@ -158,12 +158,14 @@ def convert(
 
     Raises:
         InputError: no data where a format needs calibration; no validation rows to choose a calibration method or float
-            layers by; float layers to be chosen where no format can have any; a wrong input range.
+            layers by; float layers or a calibration method where no format can have any; a wrong input range.
         ConversionError: the export does not do what the backbone does.
     """
-    mixer = _mixer(backbone, formats, dataset, options, advance)
+    require_adjustable(formats, options)
+    mixer = _mixer(backbone, dataset, options, advance)
     calibration = _calibration(backbone, formats, dataset, options)
-    judge = judge_of(backbone, dataset, options.seed) if dataset and options.method == "best" else None
+    chosen = options.method == "best" and any(form.adjustable for form in formats)
+    judge = judge_of(backbone, dataset, options.seed) if dataset and chosen else None
     steps = len(formats) + 2
     advance(0, steps, "float baseline")
     baseline = measure_baseline(backbone, dataset) if dataset else None
@@ -249,7 +251,6 @@ def _calibration(
 
 def _mixer(
     backbone: Backbone,
-    formats: Sequence[Format],
     dataset: Dataset | None,
     options: Options,
     advance: Advance,
@@ -257,23 +258,23 @@ def _mixer(
     """What chooses float layers, None where they are named or there are none."""
     if not isinstance(options.keep_float, AccuracyBudget):
         return None
-    require_adjustable(formats)
     if dataset is None:
         raise InputError("float layers are chosen on labelled faces", hint="give --data (and --labels)")
     return mixer_of(backbone, dataset, options.keep_float, options.calibration, options.seed, advance)
 
 
-def require_adjustable(formats: Sequence[Format]) -> None:
-    """Refuse to choose float layers for files of which none can have any.
+def require_adjustable(formats: Sequence[Format], options: Options) -> None:
+    """Refuse float layers and a calibration method for files of which none can have any.
 
     Raises:
         InputError: it is so.
     """
-    if not any(form.adjustable for form in formats):
+    asked = options.keep_float or options.method not in ("minmax", "best")
+    if asked and not any(form.adjustable for form in formats):
         able = [form.id for form in known_formats().values() if form.adjustable]
         raise InputError(
-            f"layers that stay in float are chosen for {', '.join(able)}, and none of these is asked for",
-            hint="add one, or leave out keep-float",
+            f"none of the formats takes a calibration method or float layers; {', '.join(able)} do",
+            hint="add one of these, or leave out the method and the layers",
         )
 
 

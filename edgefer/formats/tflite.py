@@ -67,7 +67,8 @@ def _samples(export: Export, calibration: Calibration | None) -> Callable[[], It
 def _spanning(pixels: Pixels) -> Pixels:
     """Make sure that black and white occur: then a quantized input has scale 1 and takes raw pixels.
 
-    One corner pixel of the first two images is enough, and harmless, where a sample does not span the range already.
+    One corner pixel of the first and of the last image is enough, and harmless, where a sample does not span the range
+    already.
     """
     if pixels.min() == 0 and pixels.max() == 255:
         return pixels

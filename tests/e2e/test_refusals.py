@@ -226,7 +226,7 @@ def test_an_interrupt_leaves_nothing(model, tmp_path):
 
 
 def test_why_a_format_failed_is_told_however_quiet(model, tmp_path):
-    words = ("convert", model, "--to", "tflite-int16x8", "--calibration-method", "mse", "--data", "synthetic")
-    ran = edgefer("-q", *words, "--out", tmp_path / "o")
+    words = ("--to", "tflite-int16x8,tflite-int8", "--calibration-method", "mse", "--data", "synthetic")
+    ran = edgefer("-q", "convert", model, *words, "--out", tmp_path / "o")
     assert ran.code == 3
     assert ran.err.startswith("edgefer: error: tflite-int16x8: TFLiteConverter takes the ranges"), ran.err

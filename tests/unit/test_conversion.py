@@ -64,7 +64,13 @@ def test_all_formats_have_a_word_of_their_own():
         ('formats = ["onnx-int8"]\ncalibration_method = "mde"', 36, "convert.calibration_method: Invalid enum value"),
         ('formats = ["onnx-int8"]\nmax_drop = 1.0', 36, 'convert.max_drop: max_drop needs keep_float = "auto"'),
         ('formats = ["onnx-int8"]\nkeep_float = ["auto", "x"]', 36, 'keep_float "auto" stands alone'),
-        ('formats = ["onnx-fp32"]\nkeep_float = "auto"', 36, "convert.keep_float: layers that stay in float"),
+        ('formats = ["onnx-fp32"]\nkeep_float = "auto"', 36, "convert.keep_float: none of the formats takes a"),
+        ('formats = ["onnx-fp32"]\nkeep_float = ["head"]', 36, "convert.keep_float: none of the formats takes a"),
+        (
+            'formats = ["tflite-dynamic"]\ncalibration_method = "mse"',
+            36,
+            "convert.calibration_method: none of the formats takes a calibration method",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line(lines: str, line: int, message: str, tmp_path: Path):
