@@ -19,6 +19,9 @@ from edgefer.registry import lookup
 from edgefer.runtimes.base import Runtime
 from edgefer.spec import Frozen
 
+# The package that an execution provider comes with.
+BRINGS = {"CUDAExecutionProvider": "onnxruntime-gpu"}
+
 
 class Needs(Frozen, frozen=True):
     """What a machine must be; empty fields ask for nothing. ``what`` says all of it in words, after "needs".
@@ -41,6 +44,8 @@ class Needs(Frozen, frozen=True):
         asked = (self.system, self.machine, self.macos, self.board, self.package, self.provider)
         if any(asked) and not self.what:
             raise ValueError("needs must say in `what` what it asks for")
+        if self.provider and self.provider not in BRINGS:
+            raise ValueError(f"provider must be one of {', '.join(BRINGS)}")
 
 
 class Emulation(Frozen, frozen=True):
@@ -206,7 +211,7 @@ def availability(target: Target, machine: Mapping[str, Any] | None = None) -> st
 
     ``machine`` holds the ``facts`` of a remote machine; None is this one.
     """
-    lack = _lack(target.needs, facts() if machine is None else machine)
+    lack = _lack(target.needs, {**facts(), "providers": _providers()} if machine is None else machine)
     return f"needs {target.needs.what}; {lack}" if lack else ""
 
 
@@ -278,12 +283,14 @@ def _lack(needs: Needs, machine: Mapping[str, Any]) -> str:
 
 
 def _lack_of_software(needs: Needs, machine: Mapping[str, Any]) -> str:
-    """The same for packages and execution providers; the latter are known of this machine only."""
+    """The same for packages and execution providers; of another machine only the package that brings one is known."""
     if needs.package and needs.package not in machine["packages"]:
         return f"{needs.package} is not installed"
     if not needs.provider:
         return ""
-    if needs.provider not in (providers := _providers()):
+    if "providers" not in machine and (package := BRINGS[needs.provider]) not in machine["packages"]:
+        return f"{package} is not installed"
+    if needs.provider not in (providers := machine.get("providers", BRINGS)):
         return f"the providers here are: {', '.join(providers) or 'none, without onnxruntime'}"
     if needs.provider.startswith("CUDA") and os.name == "posix" and not machine["nvidia"]:
         return "no NVIDIA driver is loaded"

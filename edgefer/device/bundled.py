@@ -27,6 +27,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 RUNTIMES = {"onnx": "onnxruntime", "coreml": "coreml"}
 USUAL_KERNELS = "xnnpack"
 KERNELS = {USUAL_KERNELS: "litert", "builtin": "litert-builtin", "reference": "litert-reference"}
+# Ids of the runtimes that a bundle runs its files on.
+BROUGHT = (*RUNTIMES.values(), *KERNELS.values())
 
 
 @dataclass(frozen=True)

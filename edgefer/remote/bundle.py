@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edgefer.artifact import Artifact
 from edgefer.bench.target import Target
-from edgefer.device.bundled import BUNDLE_FILE
+from edgefer.device.bundled import BROUGHT, BUNDLE_FILE
 from edgefer.device.shipping import kit
 from edgefer.errors import EdgeferError, InputError
 from edgefer.files import atomic_directory, files_in, workspace, write_atomic
@@ -63,10 +63,12 @@ def write_bundle(artifacts: Sequence[Artifact], target: Target, out: Path, *, wh
     """Write the bundle to ``out``, a folder or an archive by its name, in one step; equal input gives equal bytes.
 
     Raises:
-        InputError: an artifact is refused, two have one name, or ``out`` is something else than a bundle.
+        InputError: an artifact is refused, two have one name, the target's files run on what no bundle brings, or
+            ``out`` is something else than a bundle.
         EdgeferError: a wheel cannot be had.
     """
     refuse(artifacts, target)
+    _refuse_other_runtimes(artifacts, target)
     _refuse_equal_names(artifacts)
     packed = out.name.endswith(ARCHIVES)
     if not packed:
@@ -79,6 +81,16 @@ def write_bundle(artifacts: Sequence[Artifact], target: Target, out: Path, *, wh
         _fill(work / name, artifacts, target, wheels=wheels)
         write_atomic(out, _archive(work / name))
     return out
+
+
+def _refuse_other_runtimes(artifacts: Sequence[Artifact], target: Target) -> None:
+    """Pass if a bundle runs the files on what the target does."""
+    for artifact in artifacts:
+        if (runtime := target.runtimes[artifact.container]) not in BROUGHT:
+            raise InputError(
+                f"{artifact.path}: target {target.id} runs it by {runtime}, which a bundle does not bring",
+                hint="install edgefer there and run 'edgefer bench' on it",
+            )
 
 
 def _refuse_loss(out: Path) -> None:

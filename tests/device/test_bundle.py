@@ -203,6 +203,8 @@ def test_another_container_is_refused_before_anything_is_written(tmp_path):
     artifact = make(tmp_path)
     with pytest.raises(InputError, match="target coreml does not take onnx-fp32"):
         write_bundle([artifact], load_target("coreml"), tmp_path / "bundle")
+    with pytest.raises(InputError, match="runs it by onnxruntime-cuda, which a bundle does not bring"):
+        write_bundle([artifact], load_target("cuda"), tmp_path / "bundle")
     with pytest.raises(InputError, match="another artifact is called"):
         write_bundle([artifact, artifact], load_target("cpu"), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -168,6 +168,19 @@ def test_cuda_needs_the_provider_and_the_driver(monkeypatch, tmp_path):
     assert availability(target) == ""
 
 
+def test_another_machines_provider_is_known_by_its_package(monkeypatch):
+    monkeypatch.setattr(module, "_providers", lambda: ("CPUExecutionProvider",))
+    linux = {"system": "Linux", "machine": "x86_64", "board": "", "macos": "", "nvidia": True}
+    there = {**linux, "packages": {"onnxruntime-gpu": "1.31.1"}}
+    assert availability(load_target("cuda"), there) == ""
+    assert availability(load_target("cuda"), {**there, "nvidia": False}).endswith(
+        "no NVIDIA driver is loaded"
+    )
+    assert availability(load_target("cuda"), {**there, "packages": {}}).endswith(
+        "; onnxruntime-gpu is not installed"
+    )
+
+
 def test_a_mistyped_target_is_answered_with_a_suggestion():
     with pytest.raises(InputError, match="unknown target 'raspberry-pi5'; did you mean 'raspberry-pi-5'"):
         load_target("raspberry-pi5")
