@@ -38,6 +38,9 @@ class Job:
     ``batches`` empty: no latency, cold start or memory, only accuracy. ``data`` gives the labelled images in
     the shape an artifact wants; None: no accuracy. ``threads`` 0: as many as the target says.
     ``runtimes`` and ``cold`` are the installed ones unless given.
+
+    Raises:
+        InputError: ``threads`` are stated and the target's runtimes set theirs themselves.
     """
 
     target: Target
@@ -47,6 +50,16 @@ class Job:
     data: Callable[[Artifact], Dataset] | None = None
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: discover("edgefer.runtimes", "RUNTIMES"))
     cold: Callable[[Path, str, int], Cold] = measure_cold
+
+    def __post_init__(self) -> None:
+        ours = [name for name in self.target.runtimes.values() if not self._sets_threads(name)]
+        if self.threads and not ours:
+            raise InputError(
+                f"target {self.target.id} sets its number of threads itself", hint="drop --threads"
+            )
+
+    def _sets_threads(self, runtime: str) -> bool:
+        return runtime in self.runtimes and self.runtimes[runtime].own_threads
 
     @property
     def used_threads(self) -> int:

@@ -18,27 +18,50 @@ def show(records: Sequence[RunRecord], files: Sequence[Path], as_json: bool) -> 
     """Print what was found, as JSON or as tables, and say what should not be overlooked."""
     from edgefer.bench.summary import remarks, summarize
 
+    folders = _by_folder(records, files)
     if as_json:
         pairs = zip(records, files, strict=True)
         console.print_json([{"record": str(file), **summarize(record)} for record, file in pairs])
     else:
-        summaries = [summarize(record) for record in records]
-        _print_latency([s for s in summaries if s["latency"]])
-        _print_variants([s for s in summaries if s["variants"]])
-        _print_accuracy([s for s in summaries if s["accuracy"]])
-        print_parity([s for s in summaries if s["instructions"]])
-    for record in records:
-        for line in remarks(record):
-            console.note(f"{record.artifact.name} {record.artifact.format}: {line}")
-    folders = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in files))
-    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {folders}")
+        for folder, found in folders.items():
+            _print_tables(found, folder.name if len(folders) > 1 else "")
+    for folder, found in folders.items():
+        where = f"{folder.name}: " if len(folders) > 1 else ""
+        for record in found:
+            for line in remarks(record):
+                console.note(f"{where}{record.artifact.name} {record.artifact.format}: {line}")
+    named = ", ".join(map(str, folders))
+    console.note(f"{len(files)} record{'s' if len(files) > 1 else ''} in {named}")
 
 
-def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
+def _by_folder(records: Sequence[RunRecord], files: Sequence[Path]) -> dict[Path, list[RunRecord]]:
+    """Records by where they were written: where several machines measured, each has its own."""
+    folders: dict[Path, list[RunRecord]] = {}
+    for record, file in zip(records, files, strict=True):
+        folders.setdefault(file.parent, []).append(record)
+    return folders
+
+
+def _print_tables(records: Sequence[RunRecord], machine: str) -> None:
+    """What one machine measured; ``machine`` names it where there are several."""
+    from edgefer.bench.summary import summarize
+
+    summaries = [summarize(record) for record in records]
+    _print_latency([s for s in summaries if s["latency"]], machine)
+    _print_variants([s for s in summaries if s["variants"]], machine)
+    _print_accuracy([s for s in summaries if s["accuracy"]], machine)
+    print_parity([s for s in summaries if s["instructions"]])
+
+
+def _on(machine: str) -> str:
+    return f" ({machine})" if machine else ""
+
+
+def _print_latency(summaries: Sequence[dict[str, Any]], machine: str) -> None:
     """One row an artifact and batch size; then one an artifact: MLPerf's scenarios; size, first start, memory."""
     if not summaries:
         return
-    title = f"Latency on {summaries[0]['target']}, {summaries[0]['threads']} threads"
+    title = f"Latency on {summaries[0]['target']}, {summaries[0]['threads']} threads{_on(machine)}"
     counted = any(t["millijoules"] is not None for s in summaries for t in s["latency"])
     energy = ("mJ an image",) if counted else ()
     columns = ("artifact", "format", "batch", "median ms", "95 %", "p90 ms", "p99 ms", "FPS", *energy, "")
@@ -46,9 +69,10 @@ def _print_latency(summaries: Sequence[dict[str, Any]]) -> None:
     console.print_table(title, columns, rows)
     named = [f"{each.name}, {_MEASURES[each.name]}" for each in summaries[0]["scenarios"]]
     rows = [(*_who(s), *map(_scenario, s["scenarios"])) for s in summaries]
-    console.print_table("MLPerf's scenarios", ("artifact", "format", *named), rows)
+    console.print_table(f"MLPerf's scenarios{_on(machine)}", ("artifact", "format", *named), rows)
     starts = ("artifact", "format", "size kB", "cold start ms", "warm start ms", "peak MB", "executed on")
-    console.print_table("First start, in a process of its own", starts, [_start_row(s) for s in summaries])
+    title = f"First start, in a process of its own{_on(machine)}"
+    console.print_table(title, starts, [_start_row(s) for s in summaries])
     if not counted:
         for reason in dict.fromkeys(s["energy"] for s in summaries if s["energy"]):
             console.note(reason)
@@ -94,7 +118,7 @@ def _mark(summary: dict[str, Any], timing: dict[str, Any]) -> str:
     return "unstable" if timing["unstable"] else ""
 
 
-def _print_variants(summaries: Sequence[dict[str, Any]]) -> None:
+def _print_variants(summaries: Sequence[dict[str, Any]], machine: str) -> None:
     """One row an artifact, variant and batch size: the same files with other settings, in the same run."""
     if not summaries:
         return
@@ -113,7 +137,7 @@ def _print_variants(summaries: Sequence[dict[str, Any]]) -> None:
         for v in s["variants"]
         for t in v["latency"]
     ]
-    console.print_table("The same files with other settings of the runtime", columns, rows)
+    console.print_table(f"The same files with other settings of the runtime{_on(machine)}", columns, rows)
 
 
 def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -122,10 +146,18 @@ def _start_row(summary: dict[str, Any]) -> tuple[str, ...]:
     return (*_who(summary), _kilobytes(summary), cold, warm, peak, summary["executed_on"])
 
 
-def _print_accuracy(summaries: Sequence[dict[str, Any]]) -> None:
-    """One row an artifact; data that is synthetic is called so in the title."""
-    if not summaries:
-        return
+def _print_accuracy(summaries: Sequence[dict[str, Any]], machine: str) -> None:
+    """A table for each set of rows, one row an artifact; data that is synthetic is called so in the title."""
+    for rows in dict.fromkeys(_rows(s["accuracy"]) for s in summaries):
+        _print_scores([s for s in summaries if _rows(s["accuracy"]) == rows], machine)
+
+
+def _rows(accuracy: dict[str, Any]) -> tuple[str, int, int]:
+    """The data and its rows, whose hash is another one for each size of image."""
+    return accuracy["data"], accuracy["full"].n, accuracy["clean"].n
+
+
+def _print_scores(summaries: Sequence[dict[str, Any]], machine: str) -> None:
     first = summaries[0]["accuracy"]
     kind = " (SYNTHETIC faces)" if first["synthetic"] else ""
     rows = f"{first['full'].n} test rows, {first['clean'].n} without leaked ones"
@@ -140,7 +172,9 @@ def _print_accuracy(summaries: Sequence[dict[str, Any]]) -> None:
         "clean drop",
     )
     console.print_table(
-        f"Accuracy on {first['data']}{kind}: {rows}", columns, [_score_row(s) for s in summaries]
+        f"Accuracy on {first['data']}{kind}: {rows}{_on(machine)}",
+        columns,
+        [_score_row(s) for s in summaries],
     )
 
 

@@ -45,6 +45,7 @@ class Runtime:
     ``any_batch``: its sessions take any number of images a call, whatever batch size the file is fixed to.
     ``stands_in``: it computes what the container's own runtime would, on machines that lack that one. Its answers count
     for accuracy, as emulated ones, and never for speed.
+    ``own_threads``: its number of threads is not ours to set.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Runtime:
     profile: Callable[[Loadable, int, Pixels, int], Profile] | None = None
     stands_in: bool = False
     any_batch: bool = False
+    own_threads: bool = False
 
 
 def predict(session: Session, pixels: Pixels, *, batch: int = 64) -> npt.NDArray[np.float32]:

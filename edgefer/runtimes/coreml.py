@@ -191,6 +191,7 @@ def _runtime(name: str, units: str) -> Runtime:
         packages=("coremltools",),
         explain=partial(_explain, units),
         any_batch=True,
+        own_threads=True,
     )
 
 
