@@ -215,6 +215,31 @@ class TestSavedModel:
         expected = np.asarray(model(pixels.astype(np.float32) / 255))
         np.testing.assert_allclose(probabilities(backbone, pixels), expected, atol=1e-6)
 
+    @staticmethod
+    def save_without_keras(tmp_path, kernel):
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.kernel = tf.Variable(kernel, name="kernel")
+        answer = tf.function(lambda x: tf.nn.softmax(tf.reshape(x, (-1, 64)) @ module.kernel))
+        signature = answer.get_concrete_function(tf.TensorSpec((None, 8, 8, 1), tf.float32))
+        tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signature)
+        return tmp_path / "saved"
+
+    def test_keras_need_not_have_written_it(self, tmp_path):
+        from edgefer.backbones.evaluation import probabilities
+
+        path = self.save_without_keras(tmp_path, np.eye(64, 3, dtype=np.float32))
+        pixels = np.zeros((2, 8, 8, 1), np.uint8)
+        pixels[:, 0, 2] = 255
+        third = np.e / (np.e + 2)
+        np.testing.assert_allclose(probabilities(load(path), pixels)[:, 2], third, atol=1e-6)
+
+    def test_nan_weights_are_named_without_keras_too(self, tmp_path):
+        path = self.save_without_keras(tmp_path, np.full((64, 3), np.nan, np.float32))
+        with pytest.raises(InputError, match="weight 'kernel:0' holds NaN"):
+            load(path)
+
     def test_ops_that_touch_files_are_refused(self, tmp_path):
         import tensorflow as tf
 
