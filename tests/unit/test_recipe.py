@@ -173,6 +173,11 @@ def test_schedules(setting: str, schedule: object):
         ("training.epochs=", "cannot read the value"),
         ("training.epoch=3", "did you mean 'epochs'"),
         ("id.x=3", "is a value, not a table"),
+        ("training.schedule={kind='plateau', minimum=-1}", "training.schedule.minimum: minimum must not"),
+        (
+            "training.schedule={kind='plateau', minimum=0.002}",
+            "training.schedule.minimum: schedule.minimum must be at most the learning_rate",
+        ),
         ("training.weight_decay=0.1", "weight_decay needs optimizer = 'adamw', 'sgd' or 'sgd-nesterov'"),
     ],
 )
@@ -289,6 +294,13 @@ def test_an_ensemble_needs_two_members(ensemble: Path):
     ensemble.write_text(text[: text.rindex("[[members]]")])
     with pytest.raises(InputError, match="at least two members"):
         load_recipe(str(ensemble))
+
+
+def test_a_check_on_a_table_inside_a_table_names_the_line_there(own: Path):
+    name = edit(own, 'kind = "constant"', 'kind = "plateau"\nminimum = 0.1\n')
+    line = own.read_text().splitlines().index("minimum = 0.1") + 1
+    with pytest.raises(InputError, match=rf"own\.toml, line {line}: training\.schedule\.minimum: "):
+        load_recipe(name)
 
 
 def test_a_check_about_several_settings_names_their_table(own: Path):
