@@ -78,7 +78,10 @@ class Constant(Frozen, frozen=True, tag="constant", tag_field="kind"):
 
 
 class Plateau(Frozen, frozen=True, tag="plateau", tag_field="kind"):
-    """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
+    """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs.
+
+    It falls no lower than ``minimum``.
+    """
 
     patience: int = 10
     factor: float = 0.1
@@ -87,6 +90,7 @@ class Plateau(Frozen, frozen=True, tag="plateau", tag_field="kind"):
     def __post_init__(self) -> None:
         _require(self.patience >= 1, "patience must be at least 1")
         _require(0 < self.factor < 1, "factor must be between 0 and 1")
+        _require(self.minimum >= 0, "minimum must not be negative")
 
 
 class Cosine(Frozen, frozen=True, tag="cosine", tag_field="kind"):
@@ -162,6 +166,8 @@ class TrainingPart(Frozen, frozen=True):
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
         _require(0 <= self.oversample <= 1, "oversample must be in [0, 1]")
         _require(0 <= self.ema < 1, "ema must be in [0, 1)")
+        lowest = self.schedule.minimum if isinstance(self.schedule, Plateau) else 0
+        _require(lowest <= self.learning_rate, "schedule.minimum must be at most the learning_rate")
 
 
 class Augmentation(Frozen, frozen=True):

@@ -45,8 +45,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe | EnsembleRe
         raw = tomllib.loads(_read(path))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name}: not valid TOML ({error})") from error
-    for override in overrides:
-        apply_setting(raw, override)
+    apply_settings(raw, overrides)
     with naming_lines(name, overrides):
         expand_preset(raw)
         return _convert(raw)
@@ -114,12 +113,34 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error})") from error
 
 
-def apply_setting(raw: dict[str, Any], override: str) -> None:
-    """Put ``key.path=value`` into nested tables; the value is TOML, a bare word or path is a string.
+def apply_settings(raw: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put each ``key.path=value`` into nested tables; values are TOML, a bare word or path is a string.
+
+    One that sets a preset of augmentation replaces the table's own amounts; other overrides refine the preset.
 
     Raises:
-        InputError: it cannot be read, or the path leads through a value.
+        InputError: one cannot be read, or its path leads through a value.
     """
+    # Before the first is applied: an amount given on the command line counts on either side of the preset.
+    for override in overrides:
+        _drop_amounts(raw, override)
+    for override in overrides:
+        _apply(raw, override)
+
+
+def _drop_amounts(raw: dict[str, Any], override: str) -> None:
+    """Empty the table of augmentation whose preset ``override`` sets."""
+    *path, last = override.partition("=")[0].strip().split(".")
+    if last != "preset" or path[-1:] != ["augmentation"]:
+        return
+    table: Any = raw
+    for part in path:
+        table = table.get(part) if isinstance(table, dict) else None
+    if isinstance(table, dict):
+        table.clear()
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):

@@ -93,14 +93,17 @@ def macs_of(call: Call) -> int:
     layer, inputs, output = call
     if isinstance(layer, (keras.layers.Attention, keras.layers.EinsumDense)):
         return _matmul_macs(layer, inputs, output)
+    if isinstance(layer, (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)):
+        return _heads_macs(layer)
     if isinstance(layer, keras.layers.Dense):
         return int(layer.kernel.shape[0] * layer.kernel.shape[1] * _pixels(output))
-    if isinstance(layer, keras.layers.SeparableConv2D):
+    if isinstance(layer, (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)):
         depthwise = _size(layer.depthwise_kernel) * _pixels(output)
         return int(depthwise + _size(layer.pointwise_kernel) * _pixels(output))
-    if isinstance(layer, keras.layers.Conv2DTranspose):
+    if isinstance(layer, (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)):
         return int(_size(layer.kernel) * _pixels(inputs[0]))
-    if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
+    plain = (keras.layers.Conv1D, keras.layers.Conv2D)
+    if isinstance(layer, (*plain, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)):
         return int(_size(layer.kernel) * _pixels(output))
     return 0
 
@@ -118,6 +121,23 @@ def _matmul_macs(layer: Any, inputs: tuple[Any, ...], output: Any) -> int:
     sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
     summed = [sizes[axis] for axis in kernel if axis in factor and axis not in result]
     return math.prod((*output.shape[1:], *summed))
+
+
+def _heads_macs(layer: Any) -> int:
+    """Projections, scores and weighted sums of attention that projects what it is given for each head."""
+    import keras
+
+    # Queries, values and keys may be given by name, in any order: what the layer was built for tells them apart.
+    shapes = layer.get_build_config()["shapes_dict"]
+    queries, values = (math.prod(shapes[name][1:-1]) for name in ("query_shape", "value_shape"))
+    projections = (one for one in layer._flatten_layers() if isinstance(one, keras.layers.EinsumDense))
+    projected = sum(
+        _size(one.kernel) * (values if one.name in ("key", "value") else queries) for one in projections
+    )
+    if isinstance(layer, keras.layers.GroupQueryAttention):
+        return int(projected + layer.num_query_heads * queries * values * 2 * layer.head_dim)
+    seen = math.prod(shapes["value_shape"][axis] for axis in layer.attention_axes)
+    return int(projected + layer.num_heads * queries * seen * (layer.key_dim + layer.value_dim))
 
 
 def _size(weight: Any) -> int:

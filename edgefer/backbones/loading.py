@@ -54,13 +54,18 @@ def refuse_nan_weights(path: Path, model: Any) -> None:
     Raises:
         InputError: names the first such weight.
     """
-    for weight in model.variables:
+    for weight in _weights_of(model):
         values = np.asarray(weight)
         if values.dtype.kind == "f" and not np.all(np.isfinite(values)):
             name = getattr(weight, "path", weight.name)
             raise InputError(
                 f"{path}: weight {name!r} holds NaN or infinity", hint="train it again or repair the file"
             )
+
+
+def _weights_of(model: Any) -> Any:
+    """The variables that the answers depend on; only Keras lists them on what a SavedModel opens as."""
+    return model.signatures["serving_default"].variables if hasattr(model, "signatures") else model.variables
 
 
 def open_network(path: Path, *, trust: bool = False) -> tuple[Any, str]:

@@ -170,13 +170,13 @@ def _ending(recipe: Recipe | None, to: str | None, seed: int) -> Conversion | No
 
 def _plan(stages: Sequence[str], recipe: Recipe | None, settings: Sequence[str]) -> tuple[Planned, ...]:
     from edgefer.compression.planning import read_plan
-    from edgefer.recipe_loading import apply_setting
+    from edgefer.recipe_loading import apply_settings
 
     entries = list(recipe.stages) if recipe else [{"stage": stage} for stage in stages]
     tables = {str(entry.get("stage")): dict(entry) for entry in entries}
     for setting in settings:
         _check_stage(setting, tables)
-        apply_setting(tables, setting)
+    apply_settings(tables, settings)
     return read_plan([tables[str(entry.get("stage"))] for entry in entries])
 
 

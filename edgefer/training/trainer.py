@@ -22,7 +22,7 @@ from edgefer.errors import NotFiniteError, SettingError, TrainingError
 from edgefer.metrics import score
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe, TrainingPart
-from edgefer.training.ancestry import lineage_before, models_named
+from edgefer.training.ancestry import check_further, lineage_before, models_named
 from edgefer.training.averaging import ROWS, averaged_weights
 from edgefer.training.batches import batches, steps_per_epoch, targets
 from edgefer.training.distilling import model_of
@@ -72,6 +72,7 @@ def _check_fits(recipe: Recipe, dataset: Dataset) -> None:
     if source != recipe.data.labels:
         message = f"recipe {recipe.id} is for {recipe.data.labels} labels, the data has {source}"
         raise SettingError(message, key="data.labels")
+    check_further(recipe, dataset.labels)
     for name in ("train", "validation"):
         to_floats(dataset.split(name).pixels[:1], recipe.input)
     require_own_images(dataset)

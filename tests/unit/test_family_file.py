@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
-from training_samples import build_tiny, tiny_dataset, tiny_recipe
+from training_samples import NAMES, build_tiny, tiny_dataset, tiny_recipe
 
-from edgefer.errors import InputError, UntrustedCodeError
+from edgefer.errors import InputError, SettingError, UntrustedCodeError
 from edgefer.files import sha256_of
+from edgefer.spec import LabelSet
+from edgefer.training.ancestry import check_further
 from edgefer.training.trainer import train
 
 
@@ -53,6 +59,57 @@ def test_a_file_that_does_not_fit_is_refused(saved, overrides, message, tmp_path
     with pytest.raises(InputError, match=message):
         train(from_file(saved, *overrides), tiny_dataset(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+NINE = {"source": "ferplus-9", "names": NAMES}
+TAKEN = {"height": 32, "width": 32, "channels": 3, "range": (-1.0, 1.0)}
+
+
+@pytest.fixture
+def described(saved, tmp_path):
+    """Put a sidecar beside a copy of the file."""
+
+    def put(input_=(), labels=()):
+        path = tmp_path / "copy.keras"
+        path.write_bytes(saved.read_bytes())
+        said = {"input": {**TAKEN, **dict(input_)}, "labels": {**NINE, **dict(labels)}}
+        path.with_suffix(".edgefer.json").write_text(json.dumps(said))
+        return path
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("input_", "labels", "key", "message"),
+    [
+        ({"range": (0, 1)}, {}, "input.range", "it takes 0..1; the recipe gives -1..1"),
+        ({"color": "rgb"}, {}, "input.color", "it takes rgb; the recipe gives gray"),
+        ({}, {"names": NAMES[::-1]}, "data.labels", "its classes are unknown, contempt, fear"),
+    ],
+)
+def test_what_the_sidecar_says_is_held_against_the_recipe(described, input_, labels, key, message, tmp_path):
+    with pytest.raises(SettingError, match=re.escape(message)) as caught:
+        train(from_file(described(input_, labels)), tiny_dataset(), tmp_path / "run")
+    assert caught.value.key == key
+    assert "a copy without the sidecar" in caught.value.hint
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("taken", [{}, {"range": None, "mean": (0.5,) * 3, "std": (0.5,) * 3}])
+def test_a_sidecar_that_says_the_same_in_any_words_is_fine(described, taken):
+    check_further(from_file(described(taken)), LabelSet(source="folder", names=NAMES))
+
+
+def test_another_number_of_classes_is_left_to_the_networks_own_shape(described, tmp_path):
+    eight = replace(tiny_dataset(), labels=LabelSet(source="ferplus-9", names=NAMES[:8]))
+    with pytest.raises(InputError, match=r"answers with \(9,\) a face, the recipe has \(8,\)"):
+        train(from_file(described()), eight, tmp_path / "run")
+
+
+def test_under_a_new_head_other_classes_do_not_matter(described):
+    file = described(labels={"names": NAMES[::-1]})
+    recipe = tiny_recipe(f"backbone={{family='embedding', weights='{file}'}}")
+    check_further(recipe, LabelSet(source="ferplus-9", names=NAMES))
 
 
 def test_code_in_a_file_is_not_run(tmp_path):

@@ -215,6 +215,31 @@ class TestSavedModel:
         expected = np.asarray(model(pixels.astype(np.float32) / 255))
         np.testing.assert_allclose(probabilities(backbone, pixels), expected, atol=1e-6)
 
+    @staticmethod
+    def save_without_keras(tmp_path, kernel):
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.kernel = tf.Variable(kernel, name="kernel")
+        answer = tf.function(lambda x: tf.nn.softmax(tf.reshape(x, (-1, 64)) @ module.kernel))
+        signature = answer.get_concrete_function(tf.TensorSpec((None, 8, 8, 1), tf.float32))
+        tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signature)
+        return tmp_path / "saved"
+
+    def test_keras_need_not_have_written_it(self, tmp_path):
+        from edgefer.backbones.evaluation import probabilities
+
+        path = self.save_without_keras(tmp_path, np.eye(64, 3, dtype=np.float32))
+        pixels = np.zeros((2, 8, 8, 1), np.uint8)
+        pixels[:, 0, 2] = 255
+        third = np.e / (np.e + 2)
+        np.testing.assert_allclose(probabilities(load(path), pixels)[:, 2], third, atol=1e-6)
+
+    def test_nan_weights_are_named_without_keras_too(self, tmp_path):
+        path = self.save_without_keras(tmp_path, np.full((64, 3), np.nan, np.float32))
+        with pytest.raises(InputError, match="weight 'kernel:0' holds NaN"):
+            load(path)
+
     def test_ops_that_touch_files_are_refused(self, tmp_path):
         import tensorflow as tf
 
@@ -249,6 +274,65 @@ def test_macs_of_attention_are_those_of_its_two_products():
     attended = keras.layers.Attention()([keys, tokens, keys])
     cost = cost_of(keras.Model(tokens, attended))
     assert cost.macs == 9 * 4 * 6 + 9 * 9 * 6 + 9 * 9 * 4
+
+
+def attention_macs(layer, *given, **named):
+    from edgefer.backbones.graph import cost_of
+
+    tokens = keras.Input((9, 8))
+    sizes = {"query": tokens, "memory": tokens[:, :4], "value": tokens[:, :4, :6], "key": tokens[:, :4, :5]}
+    given, named = [sizes[name] for name in given], {name: sizes[size] for name, size in named.items()}
+    return cost_of(keras.Model(tokens, layer(*given, **named))).macs
+
+
+def test_macs_of_attention_with_heads_are_those_of_its_projections_and_products():
+    layer = keras.layers.MultiHeadAttention(2, 3, value_dim=7)
+    projections = 9 * 8 * 2 * 3 + 4 * 5 * 2 * 3 + 4 * 6 * 2 * 7 + 9 * 2 * 7 * 8
+    expected = projections + 2 * 9 * 4 * (3 + 7)
+    assert attention_macs(layer, query="query", value="value", key="key") == expected
+
+
+def test_macs_of_attention_with_grouped_heads():
+    layer = keras.layers.GroupQueryAttention(3, 4, 2)
+    projections = 9 * 8 * 4 * 3 + 2 * (4 * 8 * 2 * 3) + 9 * 4 * 3 * 8
+    assert attention_macs(layer, "query", "memory") == projections + 4 * 9 * 4 * (3 + 3)
+
+
+def test_macs_of_attention_along_rows_only():
+    from edgefer.backbones.graph import cost_of
+
+    image = keras.Input((5, 3, 8))
+    along = keras.layers.MultiHeadAttention(2, 4, attention_axes=2)(image, image)
+    assert cost_of(keras.Model(image, along)).macs == 4 * 15 * 8 * 2 * 4 + 2 * 15 * 3 * (4 + 4)
+
+
+def test_attention_with_heads_costs_what_it_costs_written_out():
+    from edgefer.backbones.graph import cost_of
+
+    tokens = keras.Input((9, 8))
+    query, value, key = (keras.layers.Dense(6)(tokens) for _ in range(3))
+    written = keras.layers.Dense(8)(keras.layers.Attention()([query, value, key]))
+    headed = keras.layers.MultiHeadAttention(1, 6)(tokens, tokens)
+    one, other = (cost_of(keras.Model(tokens, output)) for output in (headed, written))
+    assert (one.macs, one.parameters) == (other.macs, other.parameters)
+
+
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        (keras.layers.Conv1D(6, 3), 7 * 3 * 8 * 6),
+        (keras.layers.Conv1D(6, 3, groups=2, padding="same"), 9 * 3 * 4 * 6),
+        (keras.layers.DepthwiseConv1D(3), 7 * 3 * 8),
+        (keras.layers.SeparableConv1D(6, 3), 7 * (3 * 8 + 8 * 6)),
+        (keras.layers.Conv1DTranspose(6, 3, strides=2), 9 * 3 * 8 * 6),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_macs_of_convolutions_along_one_axis(layer, macs):
+    from edgefer.backbones.graph import cost_of
+
+    tokens = keras.Input((9, 8))
+    assert cost_of(keras.Model(tokens, layer(tokens))).macs == macs
 
 
 def test_macs_of_an_einsum_over_rows():

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgefer.errors import InputError, SettingError
 from edgefer.recipe import PRESETS, Augmentation, Constant, Cosine, EnsembleRecipe, Member, Plateau
-from edgefer.recipe_loading import load_recipe, load_single, naming_lines, recipe_ids
+from edgefer.recipe_loading import apply_settings, load_recipe, load_single, naming_lines, recipe_ids
 
 
 @pytest.fixture
@@ -119,6 +120,35 @@ def test_settings_override_the_file():
     assert recipe.augmentation == PRESETS["weak"]
 
 
+@pytest.mark.parametrize("preset", ["none", "weak"])
+def test_a_preset_of_the_command_line_replaces_the_files_own_amounts(preset: str):
+    recipe = load_recipe("s0-mobilenetv2-48", [f"augmentation.preset={preset}"])
+    assert recipe.augmentation == PRESETS[preset]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_amounts_of_the_command_line_refine_its_preset_on_either_side_of_it(step: int):
+    settings = ["augmentation.preset=none", "augmentation.rotation=3"][::step]
+    assert load_recipe("s0-mobilenetv2-48", settings).augmentation == Augmentation(rotation=3)
+
+
+def test_an_amount_of_the_command_line_alone_leaves_the_files_others():
+    plain, changed = (load_recipe("s0-mobilenetv2-48", s) for s in ([], ["augmentation.rotation=3"]))
+    assert changed.augmentation == msgspec.structs.replace(plain.augmentation, rotation=3)
+
+
+def test_a_preset_in_a_stages_tuning_replaces_its_own_amounts():
+    tables = {"distill": {"tuning": {"augmentation": {"preset": "weak", "hue": 0.1}, "training": {}}}}
+    apply_settings(tables, ["distill.tuning.augmentation.preset=none"])
+    assert tables == {"distill": {"tuning": {"augmentation": {"preset": "none"}, "training": {}}}}
+
+
+def test_a_preset_for_what_is_no_table_is_refused(own: Path):
+    own.write_text(f"augmentation = 3\n{own.read_text().partition('[augmentation]')[0]}")
+    with pytest.raises(InputError, match="augmentation is a value, not a table"):
+        load_recipe(str(own), ["augmentation.preset=none"])
+
+
 @pytest.mark.parametrize("path", ["/some folder/w.h5", "./w.h5", "../w.h5", "~/w-1.h5", "weights/w.h5"])
 def test_a_path_needs_no_quotes(path: str):
     assert load_recipe("s1-resnet50", [f"backbone.weights={path}"]).backbone.weights == path
@@ -143,6 +173,11 @@ def test_schedules(setting: str, schedule: object):
         ("training.epochs=", "cannot read the value"),
         ("training.epoch=3", "did you mean 'epochs'"),
         ("id.x=3", "is a value, not a table"),
+        ("training.schedule={kind='plateau', minimum=-1}", "training.schedule.minimum: minimum must not"),
+        (
+            "training.schedule={kind='plateau', minimum=0.002}",
+            "training.schedule.minimum: schedule.minimum must be at most the learning_rate",
+        ),
         ("training.weight_decay=0.1", "weight_decay needs optimizer = 'adamw', 'sgd' or 'sgd-nesterov'"),
     ],
 )
@@ -259,6 +294,13 @@ def test_an_ensemble_needs_two_members(ensemble: Path):
     ensemble.write_text(text[: text.rindex("[[members]]")])
     with pytest.raises(InputError, match="at least two members"):
         load_recipe(str(ensemble))
+
+
+def test_a_check_on_a_table_inside_a_table_names_the_line_there(own: Path):
+    name = edit(own, 'kind = "constant"', 'kind = "plateau"\nminimum = 0.1\n')
+    line = own.read_text().splitlines().index("minimum = 0.1") + 1
+    with pytest.raises(InputError, match=rf"own\.toml, line {line}: training\.schedule\.minimum: "):
+        load_recipe(name)
 
 
 def test_a_check_about_several_settings_names_their_table(own: Path):

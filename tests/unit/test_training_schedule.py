@@ -34,3 +34,7 @@ def test_plateau_reduces_once_after_each_patience():
 def test_plateau_stops_at_its_minimum():
     schedule = part(Plateau(patience=1, factor=0.1, minimum=0.005))
     assert learning_rate(schedule, 9, [1.0] * 9) == 0.005
+
+
+def test_plateau_may_stay_at_its_start():
+    assert learning_rate(part(Plateau(patience=1, minimum=0.1)), 9, [1.0] * 9) == 0.1
