@@ -62,8 +62,9 @@ def warn_of_trained_rows(backbone: Trained, dataset: Dataset) -> None:
     test = dataset.splits.get("test")
     if test is not None and may_have_been_trained_on(backbone.lineage, test):
         console.note(
-            f"{backbone.name} was trained on rows dealt anew, most likely on many of these test rows of "
-            f"{dataset.name}: its scores on them prove nothing ('edgefer evaluate --recipe ID' scores the kept ones)"
+            f"{backbone.name} was trained on rows dealt otherwise, most likely on many of these test rows of "
+            f"{dataset.name}: its scores on them prove nothing ('edgefer evaluate --recipe ID', with its training's "
+            "--set, scores the kept ones)"
         )
 
 

@@ -13,7 +13,8 @@ import pytest
 from training_samples import TINY_FAMILY, tiny_dataset, tiny_recipe
 
 from edgefer.backbones.base import Sidecar
-from edgefer.datasets.base import Split
+from edgefer.datasets.base import Split, Subset
+from edgefer.datasets.scoring import may_have_been_trained_on
 from edgefer.errors import InputError, TrainingError, WeightsUnavailableError
 from edgefer.registry import discover
 from edgefer.training.network import build_network
@@ -80,6 +81,13 @@ def test_a_run_leaves_model_sidecar_history_and_record(finished: Trained):
     model = keras.saving.load_model(finished.path)
     assert not model.compiled
     assert model.output_shape == (None, 9)
+
+
+def test_a_run_says_which_rows_it_saw_at_any_image_size(finished: Trained):
+    train, test = (tiny_dataset().split(name) for name in ("train", "test"))
+    assert not may_have_been_trained_on(finished.backbone.lineage, test)
+    half = Subset(train.pixels[:, ::2, ::2], train.labels, train.soft, train.leaked, prints=train.prints)
+    assert may_have_been_trained_on(finished.backbone.lineage, half.take(np.arange(10)))
 
 
 def test_the_best_epoch_on_validation_is_kept(finished: Trained):
