@@ -91,7 +91,7 @@ def _step(run: Run, record: TrainRecord) -> Step:
         "epochs": record.epochs,
         "best_epoch": record.best_epoch,
         "data": run.dataset.name,
-        "split": run.recipe.data.split,
+        "split": run.dataset.dealt,
         "synthetic": run.dataset.synthetic,
         "rows_sha256": record.request.data.sha256,
         "trained_rows": _trained_rows(run.dataset),

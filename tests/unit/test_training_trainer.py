@@ -225,6 +225,12 @@ def test_a_merged_set_whose_test_rows_all_leaked_is_scored_with_the_others(tmp_p
     assert {name: one.n for name, one in trained.record.test_sets.items()} == {"clean": 12, "leaked": 4}
 
 
+def test_how_rows_were_dealt_is_the_datas_word_for_a_stage_of_compression_has_no_recipe_of_it(tmp_path: Path):
+    data = replace(tiny_dataset(), dealt="grouped")
+    trained = train(tiny_recipe("training.epochs=1"), data, tmp_path / "run")
+    assert trained.backbone.lineage[-1].config["split"] == "grouped"
+
+
 def test_data_without_a_test_split_is_trained_and_says_so(tmp_path: Path):
     trained = train(
         tiny_recipe("training.epochs=1"), tiny_dataset(splits=("train", "validation")), tmp_path / "run"
