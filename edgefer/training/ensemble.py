@@ -31,7 +31,6 @@ from edgefer.training.folder import RunFolder
 from edgefer.training.record import (
     AugmentedScore,
     DataUsed,
-    Request,
     TrainRecord,
     data_used,
     installed_tools,
@@ -179,7 +178,8 @@ def _claim(out: Path, request: EnsembleRequest, resume: bool) -> None:
         raise InputError(
             f"{out} {what}: nothing to resume", hint="leave --resume away, or give another --out"
         )
-    if read_record(file, EnsembleRequest) != request:
+    before = read_record(file, EnsembleRequest)
+    if before != msgspec.structs.replace(request, data=request.data.as_known_to(before.data)):
         raise InputError(
             f"{out} was begun with other settings or data",
             hint="resume with the same recipe, settings and data, or give another --out",
@@ -201,8 +201,8 @@ def _train_member(job: _Job, hooks: Hooks) -> TrainRecord:
     finished = job.folder.path / "train.json"
     if finished.exists():
         record: TrainRecord = read_record(finished, TrainRecord)
-        asked = Request(recipe=job.recipe, overrides=job.overrides, data=data_used(job.dataset))
-        if (record.request.recipe, record.request.data) != (asked.recipe, asked.data):
+        before, data = record.request, data_used(job.dataset)
+        if (before.recipe, before.data) != (job.recipe, data.as_known_to(before.data)):
             raise InputError(
                 f"{job.folder.path} was trained with other settings or data", hint="give another --out"
             )

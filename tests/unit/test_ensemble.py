@@ -226,11 +226,40 @@ def test_a_stopped_ensemble_keeps_its_finished_members(tmp_path: Path):
     assert (second / "state.json").exists()
     with pytest.raises(InputError, match="add --resume"):
         train_ensemble(RECIPE, load, tmp_path)
+    for file in (tmp_path / "request.json", first / "train.json"):
+        forget_votes(file)
     done = train_ensemble(RECIPE, load, tmp_path, resume=True)
     assert (first / "model.keras").stat().st_mtime_ns == before
     assert [member.epochs for member in done.record.members] == [2, 2]
     with pytest.raises(InputError, match="is finished: nothing to resume"):
         train_ensemble(RECIPE, load, tmp_path, resume=True)
+
+
+def forget_votes(file: Path) -> None:
+    """Make a request, or a record with one, as it was before votes were written down."""
+    content = json.loads(file.read_text())
+    del content.get("request", content)["data"]["votes_sha256"]
+    file.write_text(json.dumps(content))
+
+
+def test_a_finished_member_that_learned_from_other_votes_is_refused(tmp_path: Path):
+    def stop_at_second(_done: float, _total: float, remark: str) -> None:
+        if remark.startswith("member 2/2"):
+            raise KeyboardInterrupt
+
+    def voted(spec: InputSpec) -> Dataset:
+        data = load(spec)
+        train = data.split("train")
+        votes = np.float32(0.9) * train.soft + np.float32(0.1 / 9)
+        return replace(data, splits={**data.splits, "train": replace(train, soft=votes)})
+
+    with pytest.raises(KeyboardInterrupt):
+        train_ensemble(RECIPE, load, tmp_path, hooks=Hooks(step=stop_at_second))
+    with pytest.raises(InputError, match="was begun with other settings or data"):
+        train_ensemble(RECIPE, voted, tmp_path, resume=True)
+    forget_votes(tmp_path / "request.json")
+    with pytest.raises(InputError, match="1-s0-mobilenetv2 was trained with other settings or data"):
+        train_ensemble(RECIPE, voted, tmp_path, resume=True)
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path):

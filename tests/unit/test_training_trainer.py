@@ -169,6 +169,21 @@ def test_what_becomes_of_the_network_afterwards_keeps_no_run_from_going_on(tmp_p
     assert finished.record.request.recipe.convert.formats == ("tflite-int8",)
 
 
+def test_votes_that_changed_where_no_label_did_are_other_data_but_older_runs_go_on(tmp_path: Path):
+    out, data = tmp_path / "run", tiny_dataset()
+    with pytest.raises(KeyboardInterrupt):
+        go_on(out, hooks=Hooks(step=StopAfter(0)))
+    train_split = data.split("train")
+    voted = replace(train_split, soft=np.float32(0.9) * train_split.soft + np.float32(0.1 / 9))
+    changed = replace(data, splits={**data.splits, "train": voted})
+    with pytest.raises(InputError, match=r"begun with other settings: data\.votes_sha256\.train;"):
+        train(tiny_recipe(*RICH), changed, out, resume=True)
+    request = json.loads((out / "request.json").read_text())
+    del request["data"]["votes_sha256"]
+    (out / "request.json").write_text(json.dumps(request))
+    assert train(tiny_recipe(*RICH), changed, out, resume=True).record.request.data.votes_sha256
+
+
 def test_there_must_be_something_to_resume(tmp_path: Path):
     with pytest.raises(InputError, match="holds no run"):
         go_on(tmp_path / "none", resume=True)
