@@ -27,6 +27,7 @@ from edgefer.preprocessing import Pixels
 from edgefer.recipe import EnsembleRecipe, Member, Recipe
 from edgefer.recipe_loading import load_single, naming_lines
 from edgefer.spec import Frozen, InputSpec
+from edgefer.training.ancestry import models_named
 from edgefer.training.folder import RunFolder
 from edgefer.training.record import (
     AugmentedScore,
@@ -206,6 +207,7 @@ def _train_member(job: _Job, hooks: Hooks) -> TrainRecord:
             raise InputError(
                 f"{job.folder.path} was trained with other settings or data", hint="give another --out"
             )
+        _require_same_models(before.models, job)
         return record
     hooks.note(f"{job.folder.path.name}: training")
     keras.utils.clear_session()  # or each member's memory is held until the last is trained
@@ -219,6 +221,19 @@ def _train_member(job: _Job, hooks: Hooks) -> TrainRecord:
             hooks=hooks,
         )
     return done.record
+
+
+def _require_same_models(before: dict[str, str], job: _Job) -> None:
+    """Refuse a finished member that began with, or learned from, a file that is another one by now.
+
+    Of files that are gone, and of those that older records do not name, nothing is known.
+    """
+    now = models_named(job.recipe)
+    if changed := [name for name, sha256 in now.items() if before.get(name, sha256) != sha256]:
+        raise InputError(
+            f"{job.folder.path} was trained with another {' and another '.join(changed)}",
+            hint="give another --out",
+        )
 
 
 def _finish(
