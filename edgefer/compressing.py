@@ -241,7 +241,8 @@ def _claim(out: Path, request: CompressRequest) -> None:
         write_record(file, request)
         return
     before = read_record(file, CompressRequest)
-    if msgspec.to_builtins(before) != msgspec.to_builtins(request):
+    now = msgspec.structs.replace(request, data=request.data.as_known_to(before.data))
+    if msgspec.to_builtins(before) != msgspec.to_builtins(now):
         raise InputError(
             f"{out} was begun with another model, data, teachers or other stages",
             hint="repeat it as it was begun, or give another --out",

@@ -74,6 +74,7 @@ def command(
     """
     from edgefer.backbones.ensemble import Ensemble
     from edgefer.datasets.loading import locate
+    from edgefer.evaluation.drift import reference_of
     from edgefer.evaluation.record import write_evaluation
     from edgefer.evaluation.run import Plan, evaluate
     from edgefer.evidence import check_range
@@ -85,11 +86,15 @@ def command(
     as_labelled = _as_labelled(stated.labels or ensemble.labels.source)
     trained_on = _as_recipe(asked, recipe, settings) if asked else as_labelled
     data = _loader(stated.data, as_labelled if reference else trained_on)
+    usual = _loader(reference, trained_on) if reference else None
     for member in ensemble.members:
-        warn_of_trained_rows(member, data(member.input))
+        if usual:  # the second set was not trained on, and rows of the first have to be unseen
+            warn_of_trained_rows(member, usual(member.input), reference_of(usual(member.input)).split)
+        else:
+            warn_of_trained_rows(member, data(member.input))
         if stated.range_:
             check_range(member, data(member.input))
-    plan = Plan(data, part, tta, by_set, _loader(reference, trained_on) if reference else None)  # type: ignore[arg-type]  # click.Choice checked them
+    plan = Plan(data, part, tta, by_set, usual)  # type: ignore[arg-type]  # click.Choice checked them
     steps = count()
     with console.progress("evaluate") as advance:
         done = evaluate(

@@ -11,7 +11,7 @@ from edgefer.registry import suggestion
 
 if TYPE_CHECKING:
     from edgefer.backbones.base import Backbone
-    from edgefer.datasets.base import Dataset
+    from edgefer.datasets.base import Dataset, Split
     from edgefer.recipe import DataPart
     from edgefer.spec import LabelSet, Lineage
 
@@ -54,16 +54,17 @@ class Trained(Protocol):
         """How it was made."""
 
 
-def warn_of_trained_rows(backbone: Trained, dataset: Dataset) -> None:
-    """Say so where a backbone was most likely trained on the test rows it is about to be scored on."""
+def warn_of_trained_rows(backbone: Trained, dataset: Dataset, split: Split = "test") -> None:
+    """Say so where a backbone was most likely trained on the rows it is about to be scored on."""
     from edgefer.cli import console
     from edgefer.datasets.scoring import may_have_been_trained_on
 
-    test = dataset.splits.get("test")
-    if test is not None and may_have_been_trained_on(backbone.lineage, test):
+    rows = dataset.splits.get(split)
+    if rows is not None and may_have_been_trained_on(backbone.lineage, rows):
         console.note(
-            f"{backbone.name} was trained on rows dealt anew, most likely on many of these test rows of "
-            f"{dataset.name}: its scores on them prove nothing ('edgefer evaluate --recipe ID' scores the kept ones)"
+            f"{backbone.name} was trained on rows dealt otherwise, most likely on many of these {split} rows of "
+            f"{dataset.name}: its scores on them prove nothing ('edgefer evaluate --recipe ID', with its training's "
+            "--set, scores the kept ones)"
         )
 
 

@@ -92,7 +92,8 @@ class Dataset:
     ``synthetic`` sets are labelled so wherever their numbers appear. ``sets`` names what was merged, in the
     order of the rows' ``sources`` (the ``name`` alone where nothing was); ``absent`` the optional sets that
     were not found. ``relabelled`` counts training rows whose label was corrected, ``skipped`` files beside the
-    pictures that were not read, by suffix.
+    pictures that were not read, by suffix. ``dealt`` says how rows came to their splits, as a recipe's
+    ``data.split`` does.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Dataset:
     absent: tuple[str, ...] = ()
     relabelled: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    dealt: Literal["files", "grouped"] = "files"
 
     def __post_init__(self) -> None:
         if not self.sets:

@@ -10,6 +10,10 @@ import numpy.typing as npt
 
 Fingerprints = npt.NDArray[np.uint64]
 
+# A part with a tenth of a set's images, dealt without regard to the sample, misses all of it once in 850 times.
+SAMPLE = 64
+_SHORT = "<u4"
+
 
 def fingerprint(image: npt.NDArray[np.uint8]) -> int:
     """A 64-bit hash of an image (H, W, 1 or 3); gray counts as three equal channels.
@@ -30,3 +34,13 @@ def fingerprints(pixels: Iterable[npt.NDArray[np.uint8]]) -> Fingerprints:
 def as_text(prints: Fingerprints) -> list[str]:
     """Fingerprints (N,) as 16 hexadecimal digits each, the form in which files hold them."""
     return [f"{one:016x}" for one in prints.tolist()]
+
+
+def sample(prints: Fingerprints) -> str:
+    """Which images these are, in short: half the fingerprints of ``SAMPLE`` of them, always the same, as text."""
+    return np.unique(prints)[:SAMPLE].astype(_SHORT).tobytes().hex()
+
+
+def sampled(prints: Fingerprints, text: str) -> npt.NDArray[np.bool_]:
+    """Bool (N,): images that stand in a ``sample``, and one in sixty million others."""
+    return np.isin(prints.astype(_SHORT), np.frombuffer(bytes.fromhex(text), _SHORT))

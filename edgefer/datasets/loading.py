@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -93,7 +93,7 @@ class Plan:
 
     def load(self) -> Dataset:
         """Read from the cache, or parse and fill it; raises as ``load`` does."""
-        return cache.through(self.entry, self._read)
+        return replace(cache.through(self.entry, self._read), dealt=self.how.split)
 
     def _read(self) -> Dataset:
         names = tuple(source.name for source in self.sources if source.name)

@@ -9,6 +9,7 @@ import msgspec
 import numpy.typing as npt
 
 from edgefer.datasets.base import Dataset, Subset
+from edgefer.datasets.fingerprints import sampled
 from edgefer.errors import InputError
 from edgefer.metrics import Score, score
 from edgefer.spec import LabelSet, Lineage, Step
@@ -47,12 +48,21 @@ def _nothing_its_own(split: str) -> InputError:
 
 
 def may_have_been_trained_on(lineage: Lineage, subset: Subset) -> bool:
-    """Whether a training of the network dealt its rows anew and did not keep just these test rows apart.
+    """Whether a training of the network saw some of these rows, leaked ones apart: they are no test for it then.
 
-    A data set's own test rows are no test for such a network: most of them were in its training split.
+    So it is where a set was dealt in one way for the training and in another one here. A training that left no sample
+    of its rows is doubted where it dealt them anew and did not keep just these apart.
     """
-    dealt = [config for config in _trainings(lineage) if config.get("split") == "grouped"]
-    return any(subset.sha256 not in config["rows_sha256"].values() for config in dealt)
+    return any(_may_have_seen(config, subset) for config in _trainings(lineage))
+
+
+def _may_have_seen(training: dict[str, Any], subset: Subset) -> bool:
+    if "trained_rows" in training:
+        own = subset.prints[~subset.leaked]
+        return any(sampled(own, sample).any() for sample in training["trained_rows"].values())
+    if training.get("split") != "grouped":
+        return False
+    return subset.sha256 not in [sha for name, sha in training["rows_sha256"].items() if name != "train"]
 
 
 def _trainings(lineage: Iterable[Step]) -> Iterator[dict[str, Any]]:

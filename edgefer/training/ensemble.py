@@ -27,11 +27,11 @@ from edgefer.preprocessing import Pixels
 from edgefer.recipe import EnsembleRecipe, Member, Recipe
 from edgefer.recipe_loading import load_single, naming_lines
 from edgefer.spec import Frozen, InputSpec
+from edgefer.training.ancestry import models_named
 from edgefer.training.folder import RunFolder
 from edgefer.training.record import (
     AugmentedScore,
     DataUsed,
-    Request,
     TrainRecord,
     data_used,
     installed_tools,
@@ -179,7 +179,8 @@ def _claim(out: Path, request: EnsembleRequest, resume: bool) -> None:
         raise InputError(
             f"{out} {what}: nothing to resume", hint="leave --resume away, or give another --out"
         )
-    if read_record(file, EnsembleRequest) != request:
+    before = read_record(file, EnsembleRequest)
+    if before != msgspec.structs.replace(request, data=request.data.as_known_to(before.data)):
         raise InputError(
             f"{out} was begun with other settings or data",
             hint="resume with the same recipe, settings and data, or give another --out",
@@ -201,11 +202,12 @@ def _train_member(job: _Job, hooks: Hooks) -> TrainRecord:
     finished = job.folder.path / "train.json"
     if finished.exists():
         record: TrainRecord = read_record(finished, TrainRecord)
-        asked = Request(recipe=job.recipe, overrides=job.overrides, data=data_used(job.dataset))
-        if (record.request.recipe, record.request.data) != (asked.recipe, asked.data):
+        before, data = record.request, data_used(job.dataset)
+        if (before.recipe, before.data) != (job.recipe, data.as_known_to(before.data)):
             raise InputError(
                 f"{job.folder.path} was trained with other settings or data", hint="give another --out"
             )
+        _require_same_models(before.models, job)
         return record
     hooks.note(f"{job.folder.path.name}: training")
     keras.utils.clear_session()  # or each member's memory is held until the last is trained
@@ -219,6 +221,19 @@ def _train_member(job: _Job, hooks: Hooks) -> TrainRecord:
             hooks=hooks,
         )
     return done.record
+
+
+def _require_same_models(before: dict[str, str], job: _Job) -> None:
+    """Refuse a finished member that began with, or learned from, a file that is another one by now.
+
+    Of files that are gone, and of those that older records do not name, nothing is known.
+    """
+    now = models_named(job.recipe)
+    if changed := [name for name, sha256 in now.items() if before.get(name, sha256) != sha256]:
+        raise InputError(
+            f"{job.folder.path} was trained with another {' and another '.join(changed)}",
+            hint="give another --out",
+        )
 
 
 def _finish(

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.storage import save_backbone
+from edgefer.datasets.base import Dataset
+from edgefer.datasets.fingerprints import sample
 from edgefer.metrics import Score
 from edgefer.spec import Step
 from edgefer.training.folder import State
@@ -89,9 +91,16 @@ def _step(run: Run, record: TrainRecord) -> Step:
         "epochs": record.epochs,
         "best_epoch": record.best_epoch,
         "data": run.dataset.name,
-        "split": run.recipe.data.split,
+        "split": run.dataset.dealt,
         "synthetic": run.dataset.synthetic,
         "rows_sha256": record.request.data.sha256,
+        "trained_rows": _trained_rows(run.dataset),
         "teachers": list(record.teachers.values()),
     }
     return Step(name="train", config=config, seconds=record.seconds)
+
+
+def _trained_rows(dataset: Dataset) -> dict[str, str]:
+    """A sample of each set's training rows, by which later test rows are held against them at any image size."""
+    train = dataset.split("train")
+    return {name: sample(train.prints[train.sources == number]) for number, name in enumerate(dataset.sets)}

@@ -84,7 +84,8 @@ class RunFolder:
                 f"{self.path} {what}: nothing to resume", hint="leave --resume away, or give another --out"
             )
         before = read_record(self.path / "request.json", Request)
-        if changed := _differences(msgspec.to_builtins(before), msgspec.to_builtins(request)):
+        now = msgspec.structs.replace(request, data=request.data.as_known_to(before.data))
+        if changed := _differences(msgspec.to_builtins(before), msgspec.to_builtins(now)):
             raise InputError(
                 f"{self.path} was begun with other settings: {', '.join(changed)}",
                 hint="resume with the same recipe, settings and data, or give another --out",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from edgefer.datasets.base import Dataset
 from edgefer.errors import InputError
@@ -18,7 +21,7 @@ from edgefer.metrics import Score
 from edgefer.recipe import Recipe
 from edgefer.spec import Frozen
 
-SCHEMA = 4
+SCHEMA = 5
 TOOLS = ("edgefer", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
@@ -39,7 +42,8 @@ class DataUsed(Frozen, frozen=True):
     """Which rows were used: their number and hash a split.
 
     ``sets`` are those that were merged, ``absent`` the optional ones that were not there; ``relabelled`` counts
-    training rows whose label was corrected.
+    training rows whose label was corrected. ``votes_sha256`` is a hash a split of the taggers' votes,
+    which may change where no label does; older records have none.
     """
 
     name: str
@@ -50,6 +54,11 @@ class DataUsed(Frozen, frozen=True):
     sets: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     relabelled: int = 0
+    votes_sha256: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def as_known_to(self, before: DataUsed) -> DataUsed:
+        """This, without what ``before`` says nothing about because it is older."""
+        return self if before.votes_sha256 else msgspec.structs.replace(self, votes_sha256={})
 
 
 class Request(Frozen, frozen=True):
@@ -88,7 +97,7 @@ class TrainRecord(Frozen, frozen=True):
     recipe's settings for merged sets, frozen layers, momentum, class weights, oversampling, averages, precision and
     evaluation. A record of version 1 is read with their defaults, which are what it was made with. 3 — distillation:
     ``teachers``, and the recipe's settings for it. 4 — the request's
-    ``models``.
+    ``models``. 5 — the data's ``votes_sha256``.
     """
 
     schema: int
@@ -119,7 +128,12 @@ def data_used(dataset: Dataset) -> DataUsed:
         sets=dataset.sets,
         absent=dataset.absent,
         relabelled=dataset.relabelled,
+        votes_sha256={name: _sha256(subset.soft) for name, subset in dataset.splits.items()},
     )
+
+
+def _sha256(votes: npt.NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(votes, dtype="<f4").data).hexdigest()
 
 
 def installed_tools() -> dict[str, str]:

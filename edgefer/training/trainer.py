@@ -17,11 +17,12 @@ import numpy.typing as npt
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
 from edgefer.datasets.base import Dataset
-from edgefer.datasets.scoring import require_own_images
+from edgefer.datasets.scoring import may_have_been_trained_on, require_own_images
 from edgefer.errors import NotFiniteError, SettingError, TrainingError
 from edgefer.metrics import score
 from edgefer.preprocessing import Floats, to_floats
 from edgefer.recipe import Recipe, TrainingPart
+from edgefer.spec import Lineage
 from edgefer.training.ancestry import check_further, lineage_before, models_named
 from edgefer.training.averaging import ROWS, averaged_weights
 from edgefer.training.batches import batches, steps_per_epoch, targets
@@ -96,10 +97,20 @@ def _open(
         learner = _load(folder, state, recipe.training)
     if state.weights.startswith("random weights ("):
         hooks.note(f"training starts from {state.weights}")
-    backbone = Backbone(
-        model_of(learner), recipe.input, dataset.labels, lineage_before(recipe), recipe.id, sha256=""
-    )
+    before = lineage_before(recipe)
+    _tell_of_trained_rows(before, recipe, dataset, hooks)
+    backbone = Backbone(model_of(learner), recipe.input, dataset.labels, before, recipe.id, sha256="")
     return Run(recipe, dataset, folder, hooks, backbone, learner, taught), state
+
+
+def _tell_of_trained_rows(before: Lineage, recipe: Recipe, dataset: Dataset, hooks: Hooks) -> None:
+    """Say so where the network that training starts from most likely saw the rows it is scored on in the end."""
+    test = dataset.splits.get("test")
+    if test is not None and may_have_been_trained_on(before, test):
+        hooks.note(
+            f"{recipe.backbone.weights} was trained on rows dealt otherwise, most likely on many of these test rows of "
+            f"{dataset.name}: scores on them prove nothing"
+        )
 
 
 def _lessons(recipe: Recipe, dataset: Dataset, hooks: Hooks) -> Lessons | None:

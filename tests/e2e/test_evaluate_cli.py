@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from edgefer.backbones.loading import load_backbone
 from edgefer.cli.main import cli
+from edgefer.datasets.base import Split
+from edgefer.datasets.fingerprints import sample
 from edgefer.datasets.loading import load
 from edgefer.errors import InputError
 from edgefer.preprocessing import to_floats
@@ -122,6 +124,29 @@ def test_a_set_held_against_the_one_trained_on_says_what_moved(model: Path):
     out = printed(model, "--data", "synthetic", "--split", "all", "--reference", "synthetic")
     for words in ("Class shares", "by EM", "p (Holm)", "label shift alone explains", "McNemar p"):
         assert words in out
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "note"),
+    [
+        ("test", (), "most likely on many of these test rows of synthetic"),
+        ("test", ("--reference", "synthetic"), ""),
+        ("validation", (), ""),
+        ("validation", ("--reference", "synthetic"), "many of these validation rows of synthetic"),
+    ],
+)
+def test_rows_that_have_to_be_unseen_are_the_references_where_there_is_one(
+    model: Path, trained: Split, asked: tuple[str, ...], note: str, tmp_path: Path
+):
+    shutil.copy(model, tmp_path / "seen.keras")
+    rows = {"synthetic": sample(load("synthetic", None, size=(SIZE, SIZE)).split(trained).prints)}
+    step = {"name": "train", "config": {"split": "files", "trained_rows": rows}}
+    sidecar = json.loads(model.with_name("small.edgefer.json").read_text()) | {"lineage": [step]}
+    (tmp_path / "seen.edgefer.json").write_text(json.dumps(sidecar))
+    ran = evaluated(tmp_path / "seen.keras", "--data", "synthetic", *asked)
+    assert ran.exit_code == 0, ran.output
+    assert note in ran.stderr
+    assert ("was trained on rows dealt otherwise" in ran.stderr) == bool(note)
 
 
 def folders(root: Path, *, swapped: bool) -> None:

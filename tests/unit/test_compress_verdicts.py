@@ -14,7 +14,16 @@ import edgefer.cli.compress as command
 from edgefer import compressing
 from edgefer.cli.compress import _show, verdicts
 from edgefer.cli.main import cli
-from edgefer.compressing import SCHEMA, Compressed, CompressRecord, CompressRequest, StageRecord, Standing
+from edgefer.compressing import (
+    SCHEMA,
+    Compressed,
+    CompressRecord,
+    CompressRequest,
+    StageRecord,
+    Standing,
+    _claim,
+)
+from edgefer.errors import InputError
 from edgefer.metrics import Score, score
 from edgefer.mixing import Mixed, Trial
 from edgefer.pipeline import FileRecord
@@ -164,3 +173,22 @@ def test_files_are_shown_with_what_became_of_them(capsys: pytest.CaptureFixture[
         "kept in float: head; weighted F1 0.7980 on 1,234 validation rows, within 0.5 points of the float model's "
         "0.8000 (with fewer, 0: 0.7000)"
     ) in said
+
+
+def test_a_run_is_told_from_one_with_other_votes_but_not_from_one_of_before_they_were_written_down(
+    tmp_path: Path,
+):
+    asked = record().request
+    voted = [
+        msgspec.structs.replace(
+            asked, data=msgspec.structs.replace(asked.data, votes_sha256={"train": votes})
+        )
+        for votes in ("some", "others")
+    ]
+    for out, begun in ((tmp_path / "older", asked), (tmp_path / "newer", voted[0])):
+        _claim(out, begun)
+        (out / "1-channels").mkdir()
+        (out / "1-channels" / "stage.json").touch()
+        _claim(out, voted[0])
+    with pytest.raises(InputError, match="was begun with another model, data"):
+        _claim(tmp_path / "newer", voted[1])

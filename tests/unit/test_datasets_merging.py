@@ -213,6 +213,7 @@ def test_the_way_of_splitting_has_an_entry_of_its_own(root: Path) -> None:
         part("ck+", "jaffe"),
     )
     assert len({plan_for(root, way).entry for way in ways}) == len(ways)
+    assert [load_for(root, way).dealt for way in ways] == [way.split for way in ways]
 
 
 Row = tuple[int, str | None, int]

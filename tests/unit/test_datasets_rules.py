@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgefer.datasets.base import Subset
+from edgefer.datasets.fingerprints import SAMPLE, sample, sampled
 from edgefer.datasets.labels import LABEL_SETS
 from edgefer.datasets.scoring import may_have_been_trained_on
 from edgefer.datasets.splitting import deal, group, subject
@@ -73,15 +74,46 @@ def test_subjects_are_read_from_ck_and_jaffe_names() -> None:
 
 @pytest.mark.parametrize(
     ("split", "kept", "doubtful"),
-    [("grouped", False, True), ("grouped", True, False), ("files", False, False)],
+    [("grouped", "", True), ("grouped", "test", False), ("grouped", "train", True), ("files", "", False)],
 )
-def test_rows_dealt_anew_for_training_are_no_test_unless_they_are_the_kept_ones(split, kept, doubtful):
+def test_of_a_training_that_left_no_sample_only_the_kept_rows_are_a_test(split, kept, doubtful):
     pixels = np.arange(4 * 9, dtype=np.uint8).reshape(4, 3, 3, 1)
     rows = Subset(pixels, np.arange(4), np.eye(4, dtype=np.float32), np.zeros(4, np.bool_))
-    hashes = {"train": "other", "test": rows.sha256 if kept else "another"}
+    hashes = {"train": "other", "test": "another"} | ({kept: rows.sha256} if kept else {})
     lineage = (Step(name="train", config={"split": split, "rows_sha256": hashes}), Step(name="pack"))
 
     assert may_have_been_trained_on(lineage, rows) == doubtful
     assert not may_have_been_trained_on((), rows)
     member = {"name": "one", "sha256": "", "lineage": msgspec.to_builtins(lineage)}
     assert may_have_been_trained_on((Step(name="vote", config={"members": [member]}),), rows) == doubtful
+
+
+@pytest.mark.parametrize(
+    ("split", "trained", "doubtful"),
+    [("files", range(40), False), ("files", range(5, 45), True), ("grouped", range(40), False)],
+)
+def test_rows_that_a_training_saw_are_no_test_however_and_at_whatever_size_it_was_dealt(
+    split, trained, doubtful
+):
+    prints = np.random.default_rng(0).integers(0, 2**64, 50, np.uint64)
+    config = {
+        "split": split,
+        "rows_sha256": {"test": "at another size"},
+        "trained_rows": {"one": sample(prints[list(trained)]), "none of its rows": sample(prints[:0])},
+    }
+    size, numbers = (10, 3, 3, 1), np.zeros(10, np.int64)
+    rows = Subset(
+        np.zeros(size, np.uint8), numbers, np.ones((10, 1), np.float32), numbers > 0, numbers, prints[40:]
+    )
+
+    assert may_have_been_trained_on((Step(name="train", config=config),), rows) == doubtful
+    marked = Subset(rows.pixels, numbers, rows.soft, numbers == 0, numbers, prints[40:])
+    assert not may_have_been_trained_on((Step(name="train", config=config),), marked)
+
+
+def test_a_sample_is_the_same_for_the_same_images_and_holds_no_other() -> None:
+    prints = np.random.default_rng(1).integers(0, 2**64, 5000, np.uint64)
+    text = sample(prints)
+    assert text == sample(np.repeat(prints[::-1], 2))
+    assert sampled(prints, text).sum() == SAMPLE == len(text) / 8
+    assert not sampled(prints + np.uint64(1), text).any()

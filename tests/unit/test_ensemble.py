@@ -10,7 +10,7 @@ import keras
 import msgspec
 import numpy as np
 import pytest
-from training_samples import TINY, TINY_FAMILY, tiny_dataset
+from training_samples import TINY, TINY_FAMILY, build_tiny, tiny_dataset
 
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.ensemble import Ensemble, soft_vote
@@ -23,6 +23,7 @@ from edgefer.datasets.labels import LABEL_SETS
 from edgefer.errors import InputError
 from edgefer.preprocessing import Pixels, read_pixels
 from edgefer.recipe import DataPart, EnsembleRecipe, Member, Source
+from edgefer.registry import discover
 from edgefer.spec import InputSpec, LabelSet
 from edgefer.training.ensemble import train_ensemble
 from edgefer.training.run import Hooks
@@ -226,11 +227,67 @@ def test_a_stopped_ensemble_keeps_its_finished_members(tmp_path: Path):
     assert (second / "state.json").exists()
     with pytest.raises(InputError, match="add --resume"):
         train_ensemble(RECIPE, load, tmp_path)
+    for file in (tmp_path / "request.json", first / "train.json"):
+        forget_votes(file)
     done = train_ensemble(RECIPE, load, tmp_path, resume=True)
     assert (first / "model.keras").stat().st_mtime_ns == before
     assert [member.epochs for member in done.record.members] == [2, 2]
     with pytest.raises(InputError, match="is finished: nothing to resume"):
         train_ensemble(RECIPE, load, tmp_path, resume=True)
+
+
+def forget_votes(file: Path) -> None:
+    """Make a request, or a record with one, as it was before votes were written down."""
+    content = json.loads(file.read_text())
+    del content.get("request", content)["data"]["votes_sha256"]
+    file.write_text(json.dumps(content))
+
+
+def test_a_finished_member_that_learned_from_other_votes_is_refused(tmp_path: Path):
+    def stop_at_second(_done: float, _total: float, remark: str) -> None:
+        if remark.startswith("member 2/2"):
+            raise KeyboardInterrupt
+
+    def voted(spec: InputSpec) -> Dataset:
+        data = load(spec)
+        train = data.split("train")
+        votes = np.float32(0.9) * train.soft + np.float32(0.1 / 9)
+        return replace(data, splits={**data.splits, "train": replace(train, soft=votes)})
+
+    with pytest.raises(KeyboardInterrupt):
+        train_ensemble(RECIPE, load, tmp_path, hooks=Hooks(step=stop_at_second))
+    with pytest.raises(InputError, match="was begun with other settings or data"):
+        train_ensemble(RECIPE, voted, tmp_path, resume=True)
+    forget_votes(tmp_path / "request.json")
+    with pytest.raises(InputError, match="1-s0-mobilenetv2 was trained with other settings or data"):
+        train_ensemble(RECIPE, voted, tmp_path, resume=True)
+
+
+def test_a_finished_member_whose_start_has_changed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stop_at_second(_done: float, _total: float, remark: str) -> None:
+        if remark.startswith("member 2/2"):
+            raise KeyboardInterrupt
+
+    families = {"tiny": TINY_FAMILY, **discover("edgefer.backbones.families", "FAMILIES")}
+    monkeypatch.setattr("edgefer.training.network.discover", lambda *_: families)
+    start, out = tmp_path / "start.keras", tmp_path / "out"
+    build_tiny((32, 32, 3), 9, None, {}).save(start)
+    further = Member(
+        recipe="s0-mobilenetv2", set=(*TINY, f"backbone={{family='file', weights='{start}', options={{}}}}")
+    )
+    recipe = msgspec.structs.replace(RECIPE, members=(further, RECIPE.members[1]))
+    with pytest.raises(KeyboardInterrupt):
+        train_ensemble(recipe, load, out, hooks=Hooks(step=stop_at_second))
+    build_tiny((32, 32, 3), 9, None, {}).save(start)
+    with pytest.raises(InputError, match=r"1-s0-mobilenetv2 was trained with another .*start\.keras;"):
+        train_ensemble(recipe, load, out, resume=True)
+    record = out / "1-s0-mobilenetv2" / "train.json"
+    content = json.loads(record.read_text())
+    del content["request"]["models"]  # of a time when records did not have them
+    record.write_text(json.dumps(content))
+    assert len(train_ensemble(recipe, load, out, resume=True).record.members) == 2
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path):

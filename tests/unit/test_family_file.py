@@ -15,6 +15,7 @@ from edgefer.errors import InputError, SettingError, UntrustedCodeError
 from edgefer.files import sha256_of
 from edgefer.spec import LabelSet
 from edgefer.training.ancestry import check_further
+from edgefer.training.run import Hooks
 from edgefer.training.trainer import train
 
 
@@ -44,6 +45,21 @@ def test_how_the_file_was_made_stays_in_the_lineage(saved, tmp_path):
     second = train(from_file(first.path), tiny_dataset(), tmp_path / "second")
     assert [step.name for step in second.backbone.lineage] == ["train", "train"]
     assert second.backbone.lineage[0] == first.backbone.lineage[0]
+
+
+def test_a_start_that_was_trained_on_the_test_rows_is_named(saved, tmp_path):
+    first = train(from_file(saved), tiny_dataset(), tmp_path / "first")
+    trained = tiny_dataset().split("train").take(np.arange(16))
+    dealt_anew = replace(tiny_dataset(), splits={**tiny_dataset().splits, "test": trained})
+    notes: list[str] = []
+    hooks = Hooks(note=notes.append)
+    train(from_file(first.path), tiny_dataset(), tmp_path / "same", hooks=hooks)
+    assert notes == []
+    train(from_file(first.path), dealt_anew, tmp_path / "other", hooks=hooks)
+    assert notes == [
+        f"{first.path} was trained on rows dealt otherwise, most likely on many of these test rows of tiny: "
+        "scores on them prove nothing"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 from training_samples import TINY_FAMILY, tiny_dataset, tiny_recipe
 
 from edgefer.backbones.base import Sidecar
-from edgefer.datasets.base import Split
+from edgefer.datasets.base import Split, Subset
+from edgefer.datasets.scoring import may_have_been_trained_on
 from edgefer.errors import InputError, TrainingError, WeightsUnavailableError
 from edgefer.registry import discover
 from edgefer.training.network import build_network
@@ -80,6 +81,13 @@ def test_a_run_leaves_model_sidecar_history_and_record(finished: Trained):
     model = keras.saving.load_model(finished.path)
     assert not model.compiled
     assert model.output_shape == (None, 9)
+
+
+def test_a_run_says_which_rows_it_saw_at_any_image_size(finished: Trained):
+    train, test = (tiny_dataset().split(name) for name in ("train", "test"))
+    assert not may_have_been_trained_on(finished.backbone.lineage, test)
+    half = Subset(train.pixels[:, ::2, ::2], train.labels, train.soft, train.leaked, prints=train.prints)
+    assert may_have_been_trained_on(finished.backbone.lineage, half.take(np.arange(10)))
 
 
 def test_the_best_epoch_on_validation_is_kept(finished: Trained):
@@ -161,6 +169,21 @@ def test_what_becomes_of_the_network_afterwards_keeps_no_run_from_going_on(tmp_p
     assert finished.record.request.recipe.convert.formats == ("tflite-int8",)
 
 
+def test_votes_that_changed_where_no_label_did_are_other_data_but_older_runs_go_on(tmp_path: Path):
+    out, data = tmp_path / "run", tiny_dataset()
+    with pytest.raises(KeyboardInterrupt):
+        go_on(out, hooks=Hooks(step=StopAfter(0)))
+    train_split = data.split("train")
+    voted = replace(train_split, soft=np.float32(0.9) * train_split.soft + np.float32(0.1 / 9))
+    changed = replace(data, splits={**data.splits, "train": voted})
+    with pytest.raises(InputError, match=r"begun with other settings: data\.votes_sha256\.train;"):
+        train(tiny_recipe(*RICH), changed, out, resume=True)
+    request = json.loads((out / "request.json").read_text())
+    del request["data"]["votes_sha256"]
+    (out / "request.json").write_text(json.dumps(request))
+    assert train(tiny_recipe(*RICH), changed, out, resume=True).record.request.data.votes_sha256
+
+
 def test_there_must_be_something_to_resume(tmp_path: Path):
     with pytest.raises(InputError, match="holds no run"):
         go_on(tmp_path / "none", resume=True)
@@ -215,6 +238,12 @@ def test_a_merged_set_whose_test_rows_all_leaked_is_scored_with_the_others(tmp_p
     data = replace(data, splits={**data.splits, "test": merged}, sets=("clean", "leaked"))
     trained = train(tiny_recipe("training.epochs=1"), data, tmp_path / "run")
     assert {name: one.n for name, one in trained.record.test_sets.items()} == {"clean": 12, "leaked": 4}
+
+
+def test_how_rows_were_dealt_is_the_datas_word_for_a_stage_of_compression_has_no_recipe_of_it(tmp_path: Path):
+    data = replace(tiny_dataset(), dealt="grouped")
+    trained = train(tiny_recipe("training.epochs=1"), data, tmp_path / "run")
+    assert trained.backbone.lineage[-1].config["split"] == "grouped"
 
 
 def test_data_without_a_test_split_is_trained_and_says_so(tmp_path: Path):
