@@ -72,12 +72,14 @@ class _Bench:
     def tune(
         self, backbone: Backbone, tuning: Tuning, name: str, teacher: Backbone | None = None
     ) -> Backbone:
-        """Train ``backbone`` further, on ``teacher``'s answers too where one is given."""
+        """Train ``backbone`` further, on ``teacher``'s answers too where one is given.
+
+        The training reads from the file that it starts from how the backbone was made.
+        """
         start = _kept(backbone, self.folder / f"{name}-start.keras")
         teachers = (teacher,) if teacher else ()
         part = BackbonePart(family="file", weights=str(start))
-        tuned = self._train(part, backbone.input, tuning, name, teachers)
-        return replace(tuned, name=backbone.name, lineage=(*backbone.lineage, *tuned.lineage))
+        return replace(self._train(part, backbone.input, tuning, name, teachers), name=backbone.name)
 
     def student(
         self,
