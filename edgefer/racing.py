@@ -29,7 +29,8 @@ class Race(Frozen, frozen=True):
 
     ``fps``, ``bytes`` and ``weighted_f1``, on all validation rows, of the compressed backbone's artifact stand beside
     those of the original's. Older records have no F1. Without a file that passed its verification, and answers every
-    row, there is no race, and ``skipped`` says why.
+    row, there is no race, and ``skipped`` says why. ``invalid`` is empty, or says why the times do not count; older
+    records do not know.
     """
 
     format: str
@@ -42,6 +43,7 @@ class Race(Frozen, frozen=True):
     threads: int = 0
     unstable: bool = False
     skipped: str = ""
+    invalid: str = ""
 
     @property
     def speedup(self) -> float | None:
@@ -83,7 +85,7 @@ def _weighted_f1(artifact: Path, validation: Subset) -> float:
 
 def _timed(artifacts: list[Artifact], form: Format) -> Race:
     target = load_target(TARGET)
-    first, second = run(artifacts, Job(target=target, plan=target.measure.plan(), batches=(1,)))
+    first, second = records = run(artifacts, Job(target=target, plan=target.measure.plan(), batches=(1,)))
     return Race(
         format=form.id,
         fps=second.timings[0].fps,
@@ -91,5 +93,6 @@ def _timed(artifacts: list[Artifact], form: Format) -> Race:
         bytes=second.artifact.bytes,
         original_bytes=first.artifact.bytes,
         threads=default_threads(),
-        unstable=any(record.timings[0].unstable for record in (first, second)),
+        unstable=any(record.timings[0].unstable for record in records),
+        invalid="; ".join(dict.fromkeys(record.invalid for record in records if record.invalid)),
     )

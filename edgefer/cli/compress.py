@@ -199,7 +199,18 @@ def _show(compressed: Compressed, as_json: bool) -> None:
     form = record.request.format
     # The float F1, then that of the file on the same rows: int8 may gain where float loses.
     answered = f"as {form.partition('-')[2]}"
-    columns = ("after", "validation F1", answered, "test F1", "MACs", "parameters", "kB", "FPS", "speed-up")
+    columns = (
+        "after",
+        "validation F1",
+        answered,
+        "test F1",
+        "MACs",
+        "parameters",
+        "kB",
+        "FPS",
+        "speed-up",
+        "",
+    )
     console.print_table(f"{record.name}, timed as {form} at batch 1", columns, rows)
     for line in verdicts(record):
         console.note(line)
@@ -230,7 +241,15 @@ def _row(name: str, standing: Standing, race: Race, *, original: bool = False) -
         f"{size / 1e3:,.0f}" if size else "",
         f"{fps:,.0f}" if fps else "",
         f"{speedup:.2f}x" if speedup else "",
+        _mark(race),
     )
+
+
+def _mark(race: Race) -> str:
+    """What must not be missed about the times in a row."""
+    if race.invalid:
+        return "INVALID"
+    return "unstable" if race.unstable else ""
 
 
 def verdicts(record: CompressRecord) -> list[str]:
@@ -260,6 +279,8 @@ def _verdicts(one: StageRecord, before: Standing) -> list[str]:
     lines = []
     if one.race.skipped:
         lines.append(f"{one.stage}: not timed: {one.race.skipped}")
+    elif one.race.invalid:
+        lines.append(f"{one.stage}: its times do not count: {one.race.invalid}")
     elif one.race.speedup is not None and one.race.speedup < FASTER and one.standing.cost != before.cost:
         lines.append(
             f"{one.stage}: {one.race.speedup:.2f} times as fast as the original: too little to speak of here"

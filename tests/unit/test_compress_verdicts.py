@@ -80,6 +80,25 @@ def test_nothing_is_said_of_files_without_a_score():
     ]
 
 
+BUSY = "batch 1: others kept 40% of the machine busy while it was measured (at most 10% counts)"
+
+
+def test_times_that_do_not_count_are_said_not_to_and_nothing_is_made_of_them(
+    capsys: pytest.CaptureFixture[str],
+):
+    """A speed-up that would be too little to speak of, if it counted."""
+    made = record(stage("equalize", 0.82, 0.8), stage("channels", 0.82, 0.8, fps=101.0, invalid=BUSY))
+    smaller = msgspec.structs.replace(COST, macs=40_000)
+    cut = msgspec.structs.replace(
+        made.stages[1], standing=msgspec.structs.replace(made.stages[1].standing, cost=smaller)
+    )
+    made = msgspec.structs.replace(made, stages=(made.stages[0], cut))
+    assert verdicts(made) == [f"channels: its times do not count: {BUSY}"]
+    _show(Compressed(None, made, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if "INVALID" in line] == ["channels"]
+
+
 def test_the_table_shows_the_score_of_each_file(capsys: pytest.CaptureFixture[str]):
     made = record(stage("equalize", 0.82, 0.8123))
     _show(Compressed(None, made, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
@@ -93,7 +112,7 @@ def test_the_table_shows_the_score_of_each_file(capsys: pytest.CaptureFixture[st
 
 def test_a_record_of_before_reads_and_shows_an_empty_cell(capsys: pytest.CaptureFixture[str]):
     older = msgspec.to_builtins(record(stage("equalize", 0.82, 0.8123)))
-    for name in ("weighted_f1", "original_weighted_f1"):
+    for name in ("weighted_f1", "original_weighted_f1", "invalid"):
         del older["stages"][0]["race"][name]
     read = msgspec.convert(older, CompressRecord)
     assert read.stages[0].race.weighted_f1 is None

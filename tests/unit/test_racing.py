@@ -63,3 +63,19 @@ def test_a_file_that_answers_nothing_is_said_to_and_loses_no_stage(raced):
     found = raced(original=truth, compressed=np.where(np.arange(len(truth))[:, None] == 3, np.nan, truth))
     assert found.skipped.startswith("compressed: compressed: answers NaN for 1 of 16 images")
     assert (found.fps, found.weighted_f1) == (None, None)
+
+
+def timed(invalid: str) -> SimpleNamespace:
+    """A record of the bench."""
+    timing = SimpleNamespace(fps=10.0, unstable="")
+    return SimpleNamespace(timings=(timing,), artifact=SimpleNamespace(bytes=9), invalid=invalid)
+
+
+@pytest.mark.parametrize(
+    ("invalid", "said"), [(("", ""), ""), (("", "slowed"), "slowed"), (("busy", "busy"), "busy")]
+)
+def test_what_the_machine_says_against_its_times_is_kept(
+    invalid: tuple[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(racing, "run", lambda *_: [timed(one) for one in invalid])
+    assert racing._timed([], SimpleNamespace(id="tflite-int8")).invalid == said
