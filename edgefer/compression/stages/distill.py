@@ -22,6 +22,12 @@ class Options(Frozen, frozen=True):
     input: InputSpec | None = None
     teachers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        said = self.tuning.training.distillation
+        named = (*self.teachers, *(said.teachers if said else ()))
+        if len(set(named)) < len(named):
+            raise ValueError("teachers name a model twice, those of tuning.training.distillation included")
+
 
 def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     """Train the student and return it.
