@@ -1,6 +1,7 @@
 """Which layers suffer most from int8, and the command that ranks them."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +138,40 @@ def test_wrong_use_is_an_input_error(file, arguments, words, monkeypatch):
     done = ran(file, *arguments)
     assert isinstance(done.exception, (InputError, SystemExit))
     assert words in str(done.exception) + done.output
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """A ranking that must not begin."""
+
+    def spent(*_, **__):
+        raise AssertionError("minutes were spent")
+
+    monkeypatch.setattr("edgefer.compression.sensitivity.measured", spent)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_plot_that_cannot_be_written_is_refused_before_the_ranking(file, tmp_path):
+    folder = tmp_path / "bars.svg"
+    folder.mkdir()
+    done = ran(file, "--data", "synthetic", "--plot", folder)
+    assert done.exit_code == 2, done.exception
+    assert "is a directory" in done.output
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_plot_without_what_draws_it_is_refused_before_the_ranking(file, tmp_path, monkeypatch):
+    from edgefer.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = ran(file, "--data", "synthetic", "--plot", tmp_path / "bars.svg")
+    assert isinstance(done.exception, MissingExtraError), done.exception
+
+
+def test_a_plot_that_fails_in_the_end_costs_no_ranking(file, tmp_path, monkeypatch):
+    monkeypatch.setattr("edgefer.cli.sensitivity._drawn", lambda *_: 1 / 0)
+    plot = tmp_path / "bars.svg"
+    done = ran(file, "--data", "synthetic", "--rows", "20", "--calibration", "10", "--plot", plot)
+    assert isinstance(done.exception, ZeroDivisionError)
+    assert "expand_0" in done.stdout
+    assert not plot.exists()
