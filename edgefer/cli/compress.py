@@ -93,8 +93,8 @@ def command(
     from edgefer.compressing import Job, compress
     from edgefer.training.run import Hooks
 
-    with _naming(recipe):
-        chosen = _recipe(stages, recipe)
+    chosen = _recipe(stages, recipe)
+    with _naming(recipe, chosen, settings):
         plan = _plan(stages, chosen, settings)
         ending = _ending(chosen, to, seed)
     form = _timed_format(format_)
@@ -104,7 +104,7 @@ def command(
         raise click.UsageError("compression is judged on data: give --data (and --labels)")
     folder = out or Path("compressed") / backbone.name
     try:
-        with _naming(recipe), console.progress("compress") as advance:
+        with _naming(recipe, chosen, settings), console.progress("compress") as advance:
             job = Job(dataset, form, folder, seed, Hooks(step=advance, note=console.note), ending)
             compressed = compress(backbone, plan, job)
     except KeyboardInterrupt:
@@ -131,13 +131,16 @@ def _timed_format(name: str) -> Format:
     return form
 
 
-def _naming(recipe: str | None) -> Any:
-    """Errors about a recipe's stages name their line; those about options name the option."""
+def _naming(name: str | None, recipe: Recipe | None, settings: Sequence[str]) -> Any:
+    """Errors about a recipe's stages name their line, or the ``--set`` behind them; those about options the option."""
     from contextlib import nullcontext
 
     from edgefer.recipe_loading import naming_lines
 
-    return naming_lines(recipe) if recipe else nullcontext()
+    if not name or not recipe:
+        return nullcontext()
+    tables = {str(entry.get("stage")): f"stages[{number}]" for number, entry in enumerate(recipe.stages)}
+    return naming_lines(name, settings, tables)
 
 
 def _recipe(stages: Sequence[str], recipe: str | None) -> Recipe | None:

@@ -15,6 +15,7 @@ from edgefer import compressing
 from edgefer.cli.compress import _show, verdicts
 from edgefer.cli.main import cli
 from edgefer.compressing import SCHEMA, Compressed, CompressRecord, CompressRequest, StageRecord, Standing
+from edgefer.errors import InputError
 from edgefer.metrics import Score, score
 from edgefer.mixing import Mixed, Trial
 from edgefer.pipeline import FileRecord
@@ -22,6 +23,7 @@ from edgefer.racing import Race
 from edgefer.spec import Cost, LabelSet
 from edgefer.training.record import DataUsed
 from edgefer.verification import Verification
+from tests.chain_recipe import MORE_STAGES, RECIPE
 
 LABELS = LabelSet(source="two", names=("a", "b"))
 COST = Cost(parameters=1000, macs=50_000, layers=4)
@@ -150,6 +152,24 @@ def test_a_file_that_could_not_be_proven_is_exit_code_3(monkeypatch: pytest.Monk
     words = ["compress", "toy.keras", "--stage=equalize", "--to=onnx-int8", "--out", str(tmp_path / "run")]
     assert cli.main(words, standalone_mode=False) == 3
     assert asked == ["onnx-int8"]
+
+
+@pytest.mark.parametrize(
+    ("written", "setting", "place"),
+    [
+        (0.7, "channels.macs=1.5", "setting 'channels.macs=1.5'"),
+        (0.7, "qat.tuning.training={epochs=0, batch_size=8, learning_rate=1e-4}", "setting 'qat.tuning.tra"),
+        (1.5, "channels.multiple=2", "distil.toml, line 36"),
+    ],
+)
+def test_a_mistake_names_the_setting_that_made_it_or_the_recipes_line(
+    written: float, setting: str, place: str, tmp_path: Path
+):
+    recipe = tmp_path / "distil.toml"
+    recipe.write_text((RECIPE + MORE_STAGES).replace("macs = 0.7", f"macs = {written}"))
+    with pytest.raises(InputError) as caught:
+        cli.main(["compress", "toy.keras", "--recipe", str(recipe), "--set", setting], standalone_mode=False)
+    assert caught.value.message.startswith(place)
 
 
 def test_files_are_shown_with_what_became_of_them(capsys: pytest.CaptureFixture[str]):
