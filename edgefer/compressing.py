@@ -45,7 +45,7 @@ class CompressRequest(Frozen, frozen=True):
     """What was asked for: the model, the stages as they were written, the format that is timed, and the data.
 
     ``contract_sha256`` is a hash of what the model's input and outputs were said to mean, ``teachers`` maps the files
-    that the stages name as such to their hashes.
+    that the stages name, as teachers or as what a student starts from, to their hashes.
     """
 
     model_sha256: str
@@ -149,7 +149,7 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
         data=data_used(job.dataset),
         seed=job.seed,
         contract_sha256=_contract_sha256(backbone),
-        teachers={file: sha256_of(Path(file)) for one in plan for file in _teachers(one.raw)},
+        teachers=_hashes(plan),
     )
     _claim(job.out, request)
     original, current = backbone, backbone
@@ -219,14 +219,22 @@ def _contract_sha256(backbone: Backbone) -> str:
     return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
 
 
-def _teachers(settings: Any) -> Iterator[str]:
-    """Files that a stage's settings name as teachers, at whatever depth, as far as they are there."""
+def _hashes(plan: Sequence[Planned]) -> dict[str, str]:
+    """Hashes of the files that a plan's stages name, by their names there, as far as they exist."""
+    paths = {name: Path(name).expanduser() for one in plan for name in _files_named(one.raw)}
+    return {name: sha256_of(path) for name, path in paths.items() if path.exists()}
+
+
+def _files_named(settings: Any) -> Iterator[str]:
+    """What may be a file in a stage's settings, at whatever depth: teachers, and weights, which may have a name."""
     if not isinstance(settings, dict):
         return
     for key, value in settings.items():
         if key == "teachers" and isinstance(value, list | tuple):
-            yield from (file for file in value if isinstance(file, str) and Path(file).exists())
-        yield from _teachers(value)
+            yield from (file for file in value if isinstance(file, str))
+        if key == "weights" and isinstance(value, str) and Path(value).expanduser().is_file():
+            yield value
+        yield from _files_named(value)
 
 
 def _claim(out: Path, request: CompressRequest) -> None:
