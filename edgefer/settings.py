@@ -16,7 +16,7 @@ _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`")
 _MISSING = re.compile(r"missing required field `(?P<key>[^`]+)`")
 _WHERE = re.compile(r" - at `\$\.?(?P<where>[^`]*)`$")
 _SUBJECT = re.compile(
-    r"(\w+) (?!and )"
+    r"([\w.]+) (?!and )"
 )  # our own checks begin with the field they are about, or with several
 _HEADER = re.compile(r"\s*(?P<brackets>\[\[?)\s*(?P<table>[\w.-]+)\s*\]")
 _ASSIGNMENT = re.compile(r"\s*(?P<name>[\w.-]+)\s*=")
@@ -42,7 +42,7 @@ def explain(
         key = _dotted(table, where, missing["key"])
         return SettingError(f"{key} is missing", key=key, hint="set it")
     subject = _SUBJECT.match(said)
-    key = _dotted(table, where, subject[1] if subject and subject[1] in known else "")
+    key = _dotted(table, where, subject[1] if subject and subject[1].partition(".")[0] in known else "")
     return SettingError(f"{key or 'the recipe'}: {said}", key=key)
 
 

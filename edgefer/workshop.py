@@ -25,9 +25,6 @@ from edgefer.training.run import Hooks
 from edgefer.training.schedule import learning_rate
 from edgefer.training.trainer import train
 
-# How much a teacher counts where a tuning does not say so.
-TEMPERATURE, SHARE = 2.0, 0.5
-
 
 def workshop(
     original: Backbone,
@@ -129,11 +126,8 @@ class _Bench:
         if not teachers:
             return tuning
         files = tuple(self._file(number, name, one) for number, one in enumerate(teachers, start=1))
-        before = tuning.training.distillation
-        if before is None:
-            distillation = Distillation(teachers=files, temperature=TEMPERATURE, share=SHARE)
-        else:
-            distillation = msgspec.structs.replace(before, teachers=(*files, *before.teachers))
+        said = tuning.training.distillation or Distillation()
+        distillation = msgspec.structs.replace(said, teachers=(*files, *said.teachers))
         training = msgspec.structs.replace(tuning.training, distillation=distillation)
         return msgspec.structs.replace(tuning, training=training)
 

@@ -12,7 +12,9 @@ from tuning_samples import INPUT, backbone_of, tuning
 
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.loading import load_backbone
+from edgefer.recipe import Distillation
 from edgefer.spec import Step
+from edgefer.training.record import Request, read_record
 from edgefer.training.run import Hooks
 from edgefer.workshop import workshop
 
@@ -38,3 +40,10 @@ def test_tuning_adds_one_step_to_the_lineage_and_so_it_is_read_back(tiny: Backbo
         assert tuned.lineage[0] == PAST
         assert [step.name for step in tuned.lineage] == ["train", "train"]
     assert load_backbone(tmp_path / "tuning" / "model.keras").lineage == tuned.lineage
+
+
+def test_how_much_the_stages_own_teacher_counts_can_be_said(tiny: Backbone, tmp_path: Path):
+    said = tuning(1, distillation=Distillation(temperature=4.0, share=0.9, hint=0.1))
+    tools(tmp_path, tiny).tune(tiny, said, "tuning", teacher=tiny)
+    asked = read_record(tmp_path / "tuning" / "request.json", Request).recipe.training.distillation
+    assert asked == Distillation((str(tmp_path / "tuning-teacher1.keras"),), 4.0, 0.9, 0.1)

@@ -14,7 +14,7 @@ class Options(Frozen, frozen=True):
 
     ``student`` is the network to train and ``input`` what it takes, the backbone's own size if not given. The
     backbone teaches; ``teachers`` are files of others that vote with it. How much of what they answer counts is
-    said in ``tuning.training.distillation``, which may be left out.
+    said in ``tuning.training.distillation``, which may be left out, and need not name a teacher.
     """
 
     student: BackbonePart
