@@ -77,11 +77,20 @@ def _check_drawable(plot: Path) -> None:
 
 def _show(found: list[Sensitivity], name: str) -> None:
     rows = [
-        (one.layer, f"{one.weights:,}", f"{one.error:.2g}", f"{one.f1_drop:+.4f}", f"{one.changed:.1%}")
+        (
+            one.layer,
+            f"{one.weights:,}",
+            f"{one.error:.2g}",
+            f"{one.f1_drop:+.4f}",
+            f"{one.changed:.1%}",
+            "part" if one.part else "",
+        )
         for one in found
     ]
-    columns = ("layer", "weights", "error (KL, nats)", "F1 drop", "answers changed")
+    columns = ("layer", "weights", "error (KL, nats)", "F1 drop", "answers changed", "")
     console.print_table(f"{name}: int8 in simulation, one layer at a time", columns, rows)
+    if any(one.part for one in found):
+        console.note("parts of a layer stay in float with the whole: --keep-float takes that layer's name")
 
 
 def _drawn(found: list[Sensitivity], name: str, suffix: str) -> bytes:
