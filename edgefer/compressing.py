@@ -8,9 +8,11 @@ the backbone that came in, timed. The last one's files stand in the run's folder
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ class CompressRequest(Frozen, frozen=True):
     """What was asked for: the model, the stages as they were written, the format that is timed, and the data.
 
     ``contract_sha256`` is a hash of what the model's input and outputs were said to mean, ``teachers`` maps the files
-    that the stages name as such to their hashes.
+    that the stages name, as teachers or as what a student starts from, to their hashes.
     """
 
     model_sha256: str
@@ -130,7 +132,8 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     """Take ``backbone`` through the stages of ``plan``; leave model, files and record in the job's folder.
 
     A run that was stopped in this folder goes on behind its last finished stage, and inside an unfinished one where
-    that stage keeps what it has. Model and files of a finished one are left as they are; it may end in other files.
+    that stage keeps what it has. Behind a finished stage those that did not end may be others: what these left is
+    removed. Model and files of a finished run are left as they are; it may end in other files.
 
     Raises:
         InputError: a SavedModel, a split without an image of its own to be scored on, a folder in use.
@@ -149,13 +152,13 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
         data=data_used(job.dataset),
         seed=job.seed,
         contract_sha256=_contract_sha256(backbone),
-        teachers={file: sha256_of(Path(file)) for one in plan for file in _teachers(one.raw)},
+        teachers=_hashes(plan),
     )
-    _claim(job.out, request)
+    _claim(job.out, request, job.hooks.note)
     original, current = backbone, backbone
     records = []
     for number, planned in enumerate(plan):
-        folder = job.out / f"{number + 1}-{planned.stage.id}"
+        folder = _folder(job.out, number, planned.stage.id)
         current, finished = _finished(folder) or _run(number, planned, original, current, folder, job)
         records.append(finished)
     path = job.out / f"{backbone.name}.keras"
@@ -219,34 +222,74 @@ def _contract_sha256(backbone: Backbone) -> str:
     return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
 
 
-def _teachers(settings: Any) -> Iterator[str]:
-    """Files that a stage's settings name as teachers, at whatever depth, as far as they are there."""
+def _folder(out: Path, number: int, stage: str) -> Path:
+    """The folder of a stage; ``number`` counts from 0."""
+    return out / f"{number + 1}-{stage}"
+
+
+def _hashes(plan: Sequence[Planned]) -> dict[str, str]:
+    """Hashes of the files that a plan's stages name, by their names there, as far as they exist."""
+    paths = {name: Path(name).expanduser() for one in plan for name in _files_named(one.raw)}
+    return {name: sha256_of(path) for name, path in paths.items() if path.exists()}
+
+
+def _files_named(settings: Any) -> Iterator[str]:
+    """Files in a stage's settings, at whatever depth: teachers, and weights that are no mere word."""
     if not isinstance(settings, dict):
         return
     for key, value in settings.items():
         if key == "teachers" and isinstance(value, list | tuple):
-            yield from (file for file in value if isinstance(file, str) and Path(file).exists())
-        yield from _teachers(value)
+            yield from (file for file in value if isinstance(file, str))
+        if key == "weights" and isinstance(value, str) and Path(value).suffix:
+            yield value
+        yield from _files_named(value)
 
 
-def _claim(out: Path, request: CompressRequest) -> None:
+def _claim(out: Path, request: CompressRequest, note: Callable[[str], None]) -> None:
     """Begin a run in an empty folder, or one in which nothing was made yet, or go on with the same one."""
     file = out / _REQUEST
     if not file.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} is not empty", hint="give another --out")
-        write_record(file, request)
-        return
-    if all(each == file or each.is_dir() for each in out.rglob("*")):
-        write_record(file, request)
-        return
-    before = read_record(file, CompressRequest)
-    now = msgspec.structs.replace(request, data=request.data.as_known_to(before.data))
-    if msgspec.to_builtins(before) != msgspec.to_builtins(now):
+    elif not all(each == file or each.is_dir() for each in out.rglob("*")):
+        before = read_record(file, CompressRequest)
+        now = msgspec.structs.replace(request, data=request.data.as_known_to(before.data))
+        _go_on(out, before, now, note)
+    write_record(file, request)
+
+
+def _go_on(out: Path, before: CompressRequest, request: CompressRequest, note: Callable[[str], None]) -> None:
+    """Refuse to mix two runs; remove what stages left that did not end and are other ones now.
+
+    A stage can fail by its settings after hours of those before it. Where nothing is finished there is less to lose
+    by beginning elsewhere than by removing what may have been meant to go on, and a whole run is not changed.
+    """
+    ended = (out / _RECORD).exists()
+    same = slice(None if ended else _number_finished(out, before) or None)
+    if _part(before, same) != _part(request, same):
         raise InputError(
             f"{out} was begun with another model, data, teachers or other stages",
             hint="repeat it as it was begun, or give another --out",
         )
+    for number, stage in enumerate(before.stages):
+        alone, folder = slice(number, number + 1), _folder(out, number, stage["stage"])
+        if folder.exists() and _part(before, alone) != _part(request, alone):
+            note(f"{folder}: begun anew, for the stage is another one now")
+            shutil.rmtree(folder)
+
+
+def _number_finished(out: Path, request: CompressRequest) -> int:
+    """How many stages ended, one after the other."""
+    folders = (_folder(out, number, stage["stage"]) for number, stage in enumerate(request.stages))
+    return sum(1 for _ in takewhile(lambda folder: (folder / _STAGE).exists(), folders))
+
+
+def _part(request: CompressRequest, which: slice) -> Any:
+    """What was asked of some of the stages, and of all of them alike."""
+    stages = request.stages[which]
+    named = {name for stage in stages for name in _files_named(stage)}
+    hashes = {name: sha256 for name, sha256 in request.teachers.items() if name in named}
+    return msgspec.to_builtins(msgspec.structs.replace(request, stages=stages, teachers=hashes))
 
 
 def _finished(folder: Path) -> tuple[Backbone, StageRecord] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,15 @@ def make_files(
 ) -> tuple[FileRecord, ...]:
     """Convert ``backbone`` into ``out``; what cannot be made is told in the records.
 
+    The input range is that of all the work before, which took it for right.
+
     Raises:
         InputError: as ``convert`` does.
     """
+    options = replace(conversion.options, trust_range=True)
     source = dataset if conversion.part.golden == "data" else drawn_faces(backbone)
     try:
-        outcomes = convert(backbone, conversion.formats, dataset, source, out, conversion.options, advance)
+        outcomes = convert(backbone, conversion.formats, dataset, source, out, options, advance)
     except ConversionError as error:  # the stages' work is not lost because its network has no files
         outcomes = [Outcome(form.id, None, 0, 0.0, None, error) for form in conversion.formats]
     return tuple(outcome.record for outcome in outcomes)

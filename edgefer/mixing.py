@@ -17,7 +17,6 @@ import numpy as np
 from edgefer.artifact import Artifact
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.evaluation import probabilities
-from edgefer.backbones.graph import calls
 from edgefer.compression.sensitivity import Step, measured
 from edgefer.datasets.base import Dataset, Subset
 from edgefer.errors import InputError, TargetUnavailableError, VerificationError
@@ -154,13 +153,12 @@ class Mixer:
         """Layers by what int8 does to them, worst first.
 
         Without weights there is nothing to spare: what a layer hands on to an integer one is rounded all the same.
-        Some are no layers of the backbone, such as one half of a separable convolution, which is kept as a whole.
+        Parts of a layer are kept with the whole.
         """
-        known = {call.layer.name for call in calls(self.backbone.model)}
-        ranking = measured(
+        _all, *ranking = measured(
             self.backbone, self.dataset, calibration=self.calibration, seed=self.seed, step=self.step
         )
-        return tuple(one.layer for one in ranking if one.weights and one.layer in known)
+        return tuple(one.layer for one in ranking if one.weights and not one.part)
 
     @cached_property
     def _validation(self) -> Subset:

@@ -17,7 +17,7 @@ from edgefer.backbones.merging import converted_cost
 from edgefer.calibrating import Wanted, judge_of
 from edgefer.datasets.base import Dataset
 from edgefer.errors import EdgeferError, InputError, MissingExtraError, VerificationError
-from edgefer.evidence import golden_of, measure_baseline
+from edgefer.evidence import check_range, golden_of, measure_baseline
 from edgefer.files import replace, workspace
 from edgefer.formats.base import Calibration, Format, IODtype
 from edgefer.formats.export import check_export, export_backbone
@@ -42,7 +42,8 @@ class Options:
     ``method`` sets activation ranges of int8 formats, "best" being the one whose file is closest to the backbone on
     validation rows; ``keep_float`` are patterns of layer names that int8 formats leave in float, or what int8 may cost:
     then each file gets as few float layers as it needs. With ``batches`` (ascending, 1 among them) Core ML files take
-    arrays of so many images, instead of being classifiers of one.
+    arrays of so many images, instead of being classifiers of one. ``trust_range`` takes the stated input range for
+    right, instead of holding it against labelled rows.
     """
 
     mode: IOMode = "raw"
@@ -52,6 +53,7 @@ class Options:
     method: Wanted = "minmax"
     keep_float: tuple[str, ...] | AccuracyBudget = ()
     batches: tuple[int, ...] = ()
+    trust_range: bool = False
 
 
 class FileRecord(Frozen, frozen=True):
@@ -168,6 +170,8 @@ def convert(
     judge = judge_of(backbone, dataset, options.seed) if dataset and chosen else None
     steps = len(formats) + 2
     advance(0, steps, "float baseline")
+    if dataset and not options.trust_range:
+        check_range(backbone, dataset)
     baseline = measure_baseline(backbone, dataset) if dataset else None
     golden, info = golden_of(backbone, golden_source)
     cost = converted_cost(backbone.model) if backbone.trainable else None

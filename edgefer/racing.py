@@ -13,9 +13,10 @@ from edgefer.bench.environment import default_threads
 from edgefer.bench.runner import Job, run
 from edgefer.bench.target import load_target
 from edgefer.datasets.base import Dataset, Subset
-from edgefer.errors import ConversionError, EdgeferError
+from edgefer.errors import EdgeferError
 from edgefer.formats.base import Format
 from edgefer.gating.contender import answers, artifact_contender
+from edgefer.interrupts import stop_if_seen
 from edgefer.metrics import score
 from edgefer.pipeline import Options, Outcome, convert
 from edgefer.preprocessing import match_channels
@@ -29,7 +30,8 @@ class Race(Frozen, frozen=True):
 
     ``fps``, ``bytes`` and ``weighted_f1``, on all validation rows, of the compressed backbone's artifact stand beside
     those of the original's. Older records have no F1. Without a file that passed its verification, and answers every
-    row, there is no race, and ``skipped`` says why.
+    row, there is no race, and ``skipped`` says why. ``invalid`` is empty, or says why the times do not count; older
+    records do not know.
     """
 
     format: str
@@ -42,6 +44,7 @@ class Race(Frozen, frozen=True):
     threads: int = 0
     unstable: bool = False
     skipped: str = ""
+    invalid: str = ""
 
     @property
     def speedup(self) -> float | None:
@@ -50,26 +53,37 @@ class Race(Frozen, frozen=True):
 
 
 def race(original: Backbone, compressed: Backbone, form: Format, dataset: Dataset, folder: Path) -> Race:
-    """Convert both below ``folder``, each once, score them on the validation split, and time them."""
+    """Convert both below ``folder``, each once, score them on the validation split, and time them.
+
+    Whatever keeps the race from being run costs the race, and not the stage's work.
+    """
     files, scored = [], []
     for name, backbone in (("original", original), ("compressed", compressed)):
-        outcome = _artifact(replace(backbone, name=name), form, dataset, folder / "artifacts")
-        if outcome.path is None:
-            return Race(format=form.id, skipped=f"{name}: {outcome.error}")
-        files.append(open_artifact(outcome.path))
         try:
+            outcome = _artifact(replace(backbone, name=name), form, dataset, folder / "artifacts")
+            if outcome.path is None:
+                return Race(format=form.id, skipped=f"{name}: {outcome.error}")
+            files.append(open_artifact(outcome.path))
             scored.append(_weighted_f1(outcome.path, dataset.split("validation")))
-        except EdgeferError as error:  # a file without answers costs the race, and not the stage's work
-            return Race(format=form.id, skipped=f"{name}: {error}")
+        except EdgeferError as error:
+            return _skipped(form, f"{name}: {error}")
+    try:
+        timed = _timed(files, form)
+    except EdgeferError as error:
+        return _skipped(form, str(error))
     before, after = scored
-    return msgspec.structs.replace(_timed(files, form), weighted_f1=after, original_weighted_f1=before)
+    return msgspec.structs.replace(timed, weighted_f1=after, original_weighted_f1=before)
+
+
+def _skipped(form: Format, why: str) -> Race:
+    stop_if_seen()
+    return Race(format=form.id, skipped=why)
 
 
 def _artifact(backbone: Backbone, form: Format, dataset: Dataset, out: Path) -> Outcome:
-    try:
-        [outcome] = convert(backbone, [form], dataset, dataset, out, Options(), lambda *_: None)
-    except ConversionError as error:  # a stage's work is not lost because its network has no such file
-        return Outcome(form.id, None, 0, 0.0, None, error)
+    # The stage before took the input range for right.
+    options = Options(trust_range=True)
+    [outcome] = convert(backbone, [form], dataset, dataset, out, options, lambda *_: None)
     return outcome
 
 
@@ -83,7 +97,7 @@ def _weighted_f1(artifact: Path, validation: Subset) -> float:
 
 def _timed(artifacts: list[Artifact], form: Format) -> Race:
     target = load_target(TARGET)
-    first, second = run(artifacts, Job(target=target, plan=target.measure.plan(), batches=(1,)))
+    first, second = records = run(artifacts, Job(target=target, plan=target.measure.plan(), batches=(1,)))
     return Race(
         format=form.id,
         fps=second.timings[0].fps,
@@ -91,5 +105,6 @@ def _timed(artifacts: list[Artifact], form: Format) -> Race:
         bytes=second.artifact.bytes,
         original_bytes=first.artifact.bytes,
         threads=default_threads(),
-        unstable=any(record.timings[0].unstable for record in (first, second)),
+        unstable=any(record.timings[0].unstable for record in records),
+        invalid="; ".join(dict.fromkeys(record.invalid for record in records if record.invalid)),
     )

@@ -107,20 +107,19 @@ class Cosine(Frozen, frozen=True, tag="cosine", tag_field="kind"):
 class Distillation(Frozen, frozen=True):
     """Learning from teachers' answers beside the targets: Hinton, Vinyals and Dean 2015.
 
-    ``teachers`` are files of Keras backbones with the recipe's classes; several of them vote. Their answers on an
-    image and its mirror image are averaged, once for all epochs. ``share`` is the teachers' part of the loss, in
-    which both sides' probabilities are softened by ``temperature``. ``hint`` weighs how far a linear map of the
-    network's features is from the teachers' (Romero et al. 2015, on the features before the last layer); 0 leaves
-    features alone.
+    ``teachers`` are files of Keras backbones with the recipe's classes; several of them vote. A recipe names at least
+    one, a tuning need not where the stage has a teacher of its own. Their answers on an image and its mirror image are
+    averaged, once for all epochs. ``share`` is the teachers' part of the loss, in which both sides' probabilities are
+    softened by ``temperature``. ``hint`` weighs how far a linear map of the network's features is from the teachers'
+    (Romero et al. 2015, on the features before the last layer); 0 leaves features alone.
     """
 
-    teachers: tuple[str, ...]
+    teachers: tuple[str, ...] = ()
     temperature: float = 2.0
     share: float = 0.5
     hint: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(bool(self.teachers), "teachers must name at least one model file")
         _require(len(set(self.teachers)) == len(self.teachers), "teachers name a model twice")
         _require(self.temperature > 0, "temperature must be positive")
         _require(0 < self.share <= 1, "share must be in (0, 1]")
@@ -276,6 +275,11 @@ class Recipe(Frozen, frozen=True):
     def __post_init__(self) -> None:
         _require(
             self.convert is None or bool(self.stages), "convert is how stages end, and the recipe has none"
+        )
+        taught = self.training.distillation
+        _require(
+            taught is None or bool(taught.teachers),
+            "training.distillation.teachers must name at least one model file",
         )
         _require(0 <= self.seed < SEEDS, f"seed must be in 0..{SEEDS - 1}")
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -65,8 +66,12 @@ def load_single(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 @contextmanager
-def naming_lines(name: str, overrides: Sequence[str] = ()) -> Iterator[None]:
+def naming_lines(
+    name: str, overrides: Sequence[str] = (), tables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     """Add to a ``SettingError`` raised inside where the setting stands; arguments as for ``load_recipe``.
+
+    ``tables`` says where in the recipe stands what overrides call by another word: ``channels`` is ``stages[0]``.
 
     Raises:
         InputError: in place of the SettingError; it names the file and the line, or the override.
@@ -74,14 +79,15 @@ def naming_lines(name: str, overrides: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        place = _override_of(error.key, overrides) or _line_of(error.key, _find(name))
+        place = _override_of(error.key, overrides, tables) or _line_of(error.key, _find(name))
         raise InputError(f"{place}: {error.message}", hint=error.hint) from error
 
 
-def _override_of(key: str, overrides: Sequence[str]) -> str:
+def _override_of(key: str, overrides: Sequence[str], tables: Mapping[str, str]) -> str:
     """Name the override that set ``key`` or a table around it."""
     for override in reversed(overrides):
-        changed = override.partition("=")[0].strip()
+        word, dot, rest = override.partition("=")[0].strip().partition(".")
+        changed = f"{tables.get(word, word)}{dot}{rest}"
         if key == changed or key.startswith((f"{changed}.", f"{changed}[")):
             return f"setting {override!r}"
     return ""

@@ -25,9 +25,6 @@ from edgefer.training.run import Hooks
 from edgefer.training.schedule import learning_rate
 from edgefer.training.trainer import train
 
-# How much a teacher counts where a tuning does not say so.
-TEMPERATURE, SHARE = 2.0, 0.5
-
 
 def workshop(
     original: Backbone,
@@ -72,12 +69,14 @@ class _Bench:
     def tune(
         self, backbone: Backbone, tuning: Tuning, name: str, teacher: Backbone | None = None
     ) -> Backbone:
-        """Train ``backbone`` further, on ``teacher``'s answers too where one is given."""
+        """Train ``backbone`` further, on ``teacher``'s answers too where one is given.
+
+        The training reads from the file that it starts from how the backbone was made.
+        """
         start = _kept(backbone, self.folder / f"{name}-start.keras")
         teachers = (teacher,) if teacher else ()
         part = BackbonePart(family="file", weights=str(start))
-        tuned = self._train(part, backbone.input, tuning, name, teachers)
-        return replace(tuned, name=backbone.name, lineage=(*backbone.lineage, *tuned.lineage))
+        return replace(self._train(part, backbone.input, tuning, name, teachers), name=backbone.name)
 
     def student(
         self,
@@ -127,11 +126,8 @@ class _Bench:
         if not teachers:
             return tuning
         files = tuple(self._file(number, name, one) for number, one in enumerate(teachers, start=1))
-        before = tuning.training.distillation
-        if before is None:
-            distillation = Distillation(teachers=files, temperature=TEMPERATURE, share=SHARE)
-        else:
-            distillation = msgspec.structs.replace(before, teachers=(*files, *before.teachers))
+        said = tuning.training.distillation or Distillation()
+        distillation = msgspec.structs.replace(said, teachers=(*files, *said.teachers))
         training = msgspec.structs.replace(tuning.training, distillation=distillation)
         return msgspec.structs.replace(tuning, training=training)
 

@@ -93,8 +93,8 @@ def command(
     from edgefer.compressing import Job, compress
     from edgefer.training.run import Hooks
 
-    with _naming(recipe):
-        chosen = _recipe(stages, recipe)
+    chosen = _recipe(stages, recipe)
+    with _naming(recipe, chosen, settings):
         plan = _plan(stages, chosen, settings)
         ending = _ending(chosen, to, seed)
     form = _timed_format(format_)
@@ -104,7 +104,7 @@ def command(
         raise click.UsageError("compression is judged on data: give --data (and --labels)")
     folder = out or Path("compressed") / backbone.name
     try:
-        with _naming(recipe), console.progress("compress") as advance:
+        with _naming(recipe, chosen, settings), console.progress("compress") as advance:
             job = Job(dataset, form, folder, seed, Hooks(step=advance, note=console.note), ending)
             compressed = compress(backbone, plan, job)
     except KeyboardInterrupt:
@@ -131,13 +131,16 @@ def _timed_format(name: str) -> Format:
     return form
 
 
-def _naming(recipe: str | None) -> Any:
-    """Errors about a recipe's stages name their line; those about options name the option."""
+def _naming(name: str | None, recipe: Recipe | None, settings: Sequence[str]) -> Any:
+    """Errors about a recipe's stages name their line, or the ``--set`` behind them; those about options the option."""
     from contextlib import nullcontext
 
     from edgefer.recipe_loading import naming_lines
 
-    return naming_lines(recipe) if recipe else nullcontext()
+    if not name or not recipe:
+        return nullcontext()
+    tables = {str(entry.get("stage")): f"stages[{number}]" for number, entry in enumerate(recipe.stages)}
+    return naming_lines(name, settings, tables)
 
 
 def _recipe(stages: Sequence[str], recipe: str | None) -> Recipe | None:
@@ -199,7 +202,18 @@ def _show(compressed: Compressed, as_json: bool) -> None:
     form = record.request.format
     # The float F1, then that of the file on the same rows: int8 may gain where float loses.
     answered = f"as {form.partition('-')[2]}"
-    columns = ("after", "validation F1", answered, "test F1", "MACs", "parameters", "kB", "FPS", "speed-up")
+    columns = (
+        "after",
+        "validation F1",
+        answered,
+        "test F1",
+        "MACs",
+        "parameters",
+        "kB",
+        "FPS",
+        "speed-up",
+        "",
+    )
     console.print_table(f"{record.name}, timed as {form} at batch 1", columns, rows)
     for line in verdicts(record):
         console.note(line)
@@ -230,7 +244,15 @@ def _row(name: str, standing: Standing, race: Race, *, original: bool = False) -
         f"{size / 1e3:,.0f}" if size else "",
         f"{fps:,.0f}" if fps else "",
         f"{speedup:.2f}x" if speedup else "",
+        _mark(race),
     )
+
+
+def _mark(race: Race) -> str:
+    """What must not be missed about the times in a row."""
+    if race.invalid:
+        return "INVALID"
+    return "unstable" if race.unstable else ""
 
 
 def verdicts(record: CompressRecord) -> list[str]:
@@ -260,6 +282,8 @@ def _verdicts(one: StageRecord, before: Standing) -> list[str]:
     lines = []
     if one.race.skipped:
         lines.append(f"{one.stage}: not timed: {one.race.skipped}")
+    elif one.race.invalid:
+        lines.append(f"{one.stage}: its times do not count: {one.race.invalid}")
     elif one.race.speedup is not None and one.race.speedup < FASTER and one.standing.cost != before.cost:
         lines.append(
             f"{one.stage}: {one.race.speedup:.2f} times as fast as the original: too little to speak of here"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.base import Backbone
+from edgefer.backbones.graph import calls
 from edgefer.compression.fake_quant import Simulation, simulate
 from edgefer.compression.inference_graph import inference_graph
 from edgefer.datasets.base import Dataset
@@ -27,7 +29,8 @@ class Sensitivity(Frozen, frozen=True):
 
     ``error`` is the mean Kullback-Leibler divergence (nats) of the probabilities from the float network's;
     ``f1_drop`` the loss of weighted F1 (0..1, negative where it rose); ``changed`` the share of rows whose
-    predicted class is another.
+    predicted class is another. ``part`` says that the network has no layer of this name: it is part of one, such as
+    half of a separable convolution or an activation, and stays in float with the whole layer.
     """
 
     layer: str
@@ -35,6 +38,7 @@ class Sensitivity(Frozen, frozen=True):
     error: float
     f1_drop: float
     changed: float
+    part: bool = False
 
 
 def measured(
@@ -64,7 +68,9 @@ def measured(
     judged = validation.take(np.sort(drawn))
     seen = train.pixels[balanced_rows(train.labels, calibration, seed)]
     simulation = simulate(inference_graph(backbone.model), to_floats(seen, backbone.input))
-    return ranked(simulation, to_floats(judged.pixels, backbone.input), judged.labels, backbone.labels, step)
+    found = ranked(simulation, to_floats(judged.pixels, backbone.input), judged.labels, backbone.labels, step)
+    layers = {ALL, *(call.layer.name for call in calls(backbone.model))}
+    return [msgspec.structs.replace(one, part=one.layer not in layers) for one in found]
 
 
 def ranked(

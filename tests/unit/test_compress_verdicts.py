@@ -31,6 +31,7 @@ from edgefer.racing import Race
 from edgefer.spec import Cost, LabelSet
 from edgefer.training.record import DataUsed
 from edgefer.verification import Verification
+from tests.chain_recipe import MORE_STAGES, RECIPE
 
 LABELS = LabelSet(source="two", names=("a", "b"))
 COST = Cost(parameters=1000, macs=50_000, layers=4)
@@ -89,6 +90,25 @@ def test_nothing_is_said_of_files_without_a_score():
     ]
 
 
+BUSY = "batch 1: others kept 40% of the machine busy while it was measured (at most 10% counts)"
+
+
+def test_times_that_do_not_count_are_said_not_to_and_nothing_is_made_of_them(
+    capsys: pytest.CaptureFixture[str],
+):
+    """A speed-up that would be too little to speak of, if it counted."""
+    made = record(stage("equalize", 0.82, 0.8), stage("channels", 0.82, 0.8, fps=101.0, invalid=BUSY))
+    smaller = msgspec.structs.replace(COST, macs=40_000)
+    cut = msgspec.structs.replace(
+        made.stages[1], standing=msgspec.structs.replace(made.stages[1].standing, cost=smaller)
+    )
+    made = msgspec.structs.replace(made, stages=(made.stages[0], cut))
+    assert verdicts(made) == [f"channels: its times do not count: {BUSY}"]
+    _show(Compressed(None, made, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if "INVALID" in line] == ["channels"]
+
+
 def test_the_table_shows_the_score_of_each_file(capsys: pytest.CaptureFixture[str]):
     made = record(stage("equalize", 0.82, 0.8123))
     _show(Compressed(None, made, Path("toy.keras")), as_json=False)  # type: ignore[arg-type]  # nobody asks
@@ -102,7 +122,7 @@ def test_the_table_shows_the_score_of_each_file(capsys: pytest.CaptureFixture[st
 
 def test_a_record_of_before_reads_and_shows_an_empty_cell(capsys: pytest.CaptureFixture[str]):
     older = msgspec.to_builtins(record(stage("equalize", 0.82, 0.8123)))
-    for name in ("weighted_f1", "original_weighted_f1"):
+    for name in ("weighted_f1", "original_weighted_f1", "invalid"):
         del older["stages"][0]["race"][name]
     read = msgspec.convert(older, CompressRecord)
     assert read.stages[0].race.weighted_f1 is None
@@ -140,6 +160,24 @@ def test_a_file_that_could_not_be_proven_is_exit_code_3(monkeypatch: pytest.Monk
     words = ["compress", "toy.keras", "--stage=equalize", "--to=onnx-int8", "--out", str(tmp_path / "run")]
     assert cli.main(words, standalone_mode=False) == 3
     assert asked == ["onnx-int8"]
+
+
+@pytest.mark.parametrize(
+    ("written", "setting", "place"),
+    [
+        (0.7, "channels.macs=1.5", "setting 'channels.macs=1.5'"),
+        (0.7, "qat.tuning.training={epochs=0, batch_size=8, learning_rate=1e-4}", "setting 'qat.tuning.tra"),
+        (1.5, "channels.multiple=2", "distil.toml, line 36"),
+    ],
+)
+def test_a_mistake_names_the_setting_that_made_it_or_the_recipes_line(
+    written: float, setting: str, place: str, tmp_path: Path
+):
+    recipe = tmp_path / "distil.toml"
+    recipe.write_text((RECIPE + MORE_STAGES).replace("macs = 0.7", f"macs = {written}"))
+    with pytest.raises(InputError) as caught:
+        cli.main(["compress", "toy.keras", "--recipe", str(recipe), "--set", setting], standalone_mode=False)
+    assert caught.value.message.startswith(place)
 
 
 def test_files_are_shown_with_what_became_of_them(capsys: pytest.CaptureFixture[str]):
@@ -186,9 +224,9 @@ def test_a_run_is_told_from_one_with_other_votes_but_not_from_one_of_before_they
         for votes in ("some", "others")
     ]
     for out, begun in ((tmp_path / "older", asked), (tmp_path / "newer", voted[0])):
-        _claim(out, begun)
+        _claim(out, begun, print)
         (out / "1-channels").mkdir()
         (out / "1-channels" / "stage.json").touch()
-        _claim(out, voted[0])
+        _claim(out, voted[0], print)
     with pytest.raises(InputError, match="was begun with another model, data"):
-        _claim(tmp_path / "newer", voted[1])
+        _claim(tmp_path / "newer", voted[1], print)

@@ -115,7 +115,10 @@ def test_a_network_that_cannot_be_exported_is_told_of_every_format(
 ):
     from edgefer import conversion
 
-    def refuse(*_: object) -> None:
+    def refuse(*given: object) -> None:
+        *_, options, _ = given
+        assert isinstance(options, Options)
+        assert options.trust_range  # as the stages did
         raise ConversionError("the export differs")
 
     monkeypatch.setattr(conversion, "convert", refuse)

@@ -190,6 +190,8 @@ def test_an_exclusion_that_means_nothing_or_all_is_refused(
         ({"pattern": "4:2"}, "pattern must be"),
         ({"pattern": "half"}, "pattern must be"),
         ({"pattern": "2:4"}, r"sparsity must be 0\.5 with the pattern 2:4"),
+        ({"pattern": "2:4", "sparsity": 0.5, "begin": 0.2}, "begin means nothing with the pattern 2:4"),
+        ({"pattern": "2:4", "sparsity": 0.5, "end": 0.9}, "end means nothing with the pattern 2:4"),
         ({"tuning": tuning(ema=0.9)}, r"cannot have training\.ema"),
         ({"tuning": tuning(precision="mixed-float16")}, r"cannot have training\.precision"),
     ],
@@ -224,6 +226,12 @@ def test_the_schedule_ends_with_a_choice_and_within_the_training(
 def test_a_plan_in_figures():
     chosen = options(begin=0.1, end=0.5, tuning=tuning(10))
     assert plan_of(chosen, 200) == Plan(begin=200, end=1000, frequency=80, first_epoch=5)
+
+
+@pytest.mark.parametrize("schedule", ["polynomial", "constant"])
+def test_any_epoch_may_be_the_best_where_a_patterns_zeros_come_at_once(schedule: Any):
+    chosen = options(pattern="2:4", sparsity=0.5, schedule=schedule, tuning=tuning(10))
+    assert plan_of(chosen, 200).first_epoch == 1
 
 
 def test_a_training_that_explodes_in_its_last_step_is_named_too(network: Any, tmp_path: Path):

@@ -10,6 +10,7 @@ from edgefer.errors import SettingError
 from edgefer.recipe import WEAK
 
 TUNING = {"training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}}
+TAUGHT = {"training": {**TUNING["training"], "distillation": {"teachers": ["a.keras"]}}}
 ENTRIES = {
     "bias-correct": {},
     "blocks": {"blocks": 2},
@@ -79,6 +80,14 @@ def test_an_order_that_makes_no_sense_is_refused_with_the_reason(names, message)
         ([{"stage": "channels", "mac": 0.5}], "stage channels: unknown key 'mac'", "stages[0].mac"),
         ([{"stage": "distill"}], "stage distill: student is missing", "stages[0].student"),
         ([{"stage": "channels", "macs": 1.0}], "macs must be between 0 and 1", "stages[0].macs"),
+        *(
+            (
+                [{"stage": "distill", **ENTRIES["distill"], "teachers": teachers, "tuning": told}],
+                "stage distill: teachers: teachers name a model twice",
+                "stages[0].teachers",
+            )
+            for teachers, told in ((["a.keras", "a.keras"], TUNING), (["a.keras"], TAUGHT))
+        ),
         (
             [{"stage": "qat", "tuning": {"training": {**TUNING["training"], "epochs": 0}}}],
             "epochs must be at least 1",

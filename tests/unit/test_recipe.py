@@ -95,6 +95,15 @@ def test_a_bad_value_is_named(own: Path, old: str, new: str, message: str):
         load_recipe(edit(own, old, new))
 
 
+@pytest.mark.parametrize("distillation", ["{ share = 0.9 }", "{ teachers = [] }"])
+def test_a_recipe_that_is_taught_names_a_teacher(own: Path, distillation: str):
+    name = edit(own, "epochs = 50", f"epochs = 50\ndistillation = {distillation}")
+    line = own.read_text().splitlines().index(f"distillation = {distillation}") + 1
+    said = f"own.toml, line {line}: training.distillation.teachers: .* must name at least one model file"
+    with pytest.raises(InputError, match=said):
+        load_recipe(name)
+
+
 def test_presets_can_be_refined(own: Path):
     recipe = load_recipe(edit(own, 'preset = "none"', 'preset = "strong"\nrotation = 10'))
     assert recipe.augmentation.rotation == 10

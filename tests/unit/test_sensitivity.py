@@ -1,6 +1,7 @@
 """Which layers suffer most from int8, and the command that ranks them."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_the_command_prints_json_and_draws(file, tmp_path):
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found[0]["layer"] == "(all layers)"
-    assert {"layer", "weights", "error", "f1_drop", "changed"} == set(found[1])
+    assert {"layer", "weights", "error", "f1_drop", "changed", "part"} == set(found[1])
     assert "project_1" in plot.read_text()
 
 
@@ -120,6 +121,32 @@ def test_the_command_prints_a_table(file):
     assert done.exit_code == 0, done.output
     assert "expand_0" in done.stdout
     assert "(all layers)" in done.stdout
+
+
+def test_what_cannot_be_named_for_keep_float_is_marked_as_part_of_a_layer(tmp_path):
+    from edgefer.backbones.base import Backbone
+    from edgefer.backbones.storage import save_backbone
+    from edgefer.datasets.labels import LABEL_SETS
+    from edgefer.errors import InputError
+    from edgefer.formats.keeping import float_layers
+    from edgefer.spec import InputSpec
+
+    image = keras.Input((12, 12, 3))
+    value = keras.layers.SeparableConv2D(4, 3, activation="silu", name="sep")(image)
+    value = keras.layers.GlobalAveragePooling2D(name="pool")(value)
+    model = keras.Model(image, keras.layers.Dense(9, activation="softmax", name="dense")(value))
+    spec = InputSpec(height=12, width=12, channels=3, range=(-1.0, 1.0))
+    save_backbone(Backbone(model, spec, LABEL_SETS["ferplus-9"], (), "", ""), tmp_path / "parts.keras")
+    words = (tmp_path / "parts.keras", "--data", "synthetic", "--rows", "20", "--calibration", "10")
+    found = {one["layer"]: one["part"] for one in json.loads(ran(*words, "--json").stdout)}
+    parts = {"sep_depthwise", "sep_silu", "dense_softmax"}
+    assert found == dict.fromkeys(parts, True) | dict.fromkeys(
+        ("(all layers)", "sep", "pool", "dense"), False
+    )
+    for part in parts:
+        with pytest.raises(InputError, match="no layer matches"):
+            float_layers(model, [part])
+    assert "--keep-float takes that layer's name" in ran(*words).output
 
 
 @pytest.mark.parametrize(
@@ -137,3 +164,40 @@ def test_wrong_use_is_an_input_error(file, arguments, words, monkeypatch):
     done = ran(file, *arguments)
     assert isinstance(done.exception, (InputError, SystemExit))
     assert words in str(done.exception) + done.output
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """A ranking that must not begin."""
+
+    def spent(*_, **__):
+        raise AssertionError("minutes were spent")
+
+    monkeypatch.setattr("edgefer.compression.sensitivity.measured", spent)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_plot_that_cannot_be_written_is_refused_before_the_ranking(file, tmp_path):
+    folder = tmp_path / "bars.svg"
+    folder.mkdir()
+    done = ran(file, "--data", "synthetic", "--plot", folder)
+    assert done.exit_code == 2, done.exception
+    assert "is a directory" in done.output
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_plot_without_what_draws_it_is_refused_before_the_ranking(file, tmp_path, monkeypatch):
+    from edgefer.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = ran(file, "--data", "synthetic", "--plot", tmp_path / "bars.svg")
+    assert isinstance(done.exception, MissingExtraError), done.exception
+
+
+def test_a_plot_that_fails_in_the_end_costs_no_ranking(file, tmp_path, monkeypatch):
+    monkeypatch.setattr("edgefer.cli.sensitivity._drawn", lambda *_: 1 / 0)
+    plot = tmp_path / "bars.svg"
+    done = ran(file, "--data", "synthetic", "--rows", "20", "--calibration", "10", "--plot", plot)
+    assert isinstance(done.exception, ZeroDivisionError)
+    assert "expand_0" in done.stdout
+    assert not plot.exists()

@@ -14,13 +14,19 @@ class Options(Frozen, frozen=True):
 
     ``student`` is the network to train and ``input`` what it takes, the backbone's own size if not given. The
     backbone teaches; ``teachers`` are files of others that vote with it. How much of what they answer counts is
-    said in ``tuning.training.distillation``, which may be left out.
+    said in ``tuning.training.distillation``, which may be left out, and need not name a teacher.
     """
 
     student: BackbonePart
     tuning: Tuning
     input: InputSpec | None = None
     teachers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        said = self.tuning.training.distillation
+        named = (*self.teachers, *(said.teachers if said else ()))
+        if len(set(named)) < len(named):
+            raise ValueError("teachers name a model twice, those of tuning.training.distillation included")
 
 
 def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:

@@ -39,6 +39,8 @@ _KERNELS = {
     "Dense": "kernel",
     "SeparableConv2D": "pointwise_kernel",
 }
+# When zeros come, as shares of the training, where nothing is said.
+_BEGIN, _END = 0.0, 0.5
 # How often the weights to be zero are chosen anew, at most; tensorflow-model-optimization's own default.
 _FREQUENCY = 100
 
@@ -49,15 +51,16 @@ class Options(Frozen, frozen=True):
     ``sparsity`` is the share of zeros in each pruned layer's kernel. ``polynomial`` raises it from 0 to that,
     cubically, between ``begin`` and ``end``, both as shares of the training; ``constant`` applies it from ``begin``
     on and chooses the weights anew until ``end``. ``pattern`` is ``unstructured``, or ``m:n``: m zeros in every n
-    consecutive input channels, from the first step on, whatever the schedule. ``exclude`` are patterns of layer
-    names (``*`` and ``?``) that are left dense. Depthwise kernels and vectors are never pruned.
+    consecutive input channels, from the first step on, whatever the schedule, and without ``begin`` and ``end``.
+    ``exclude`` are patterns of layer names (``*`` and ``?``) that are left dense. Depthwise kernels and vectors are
+    never pruned.
     """
 
     tuning: Tuning
     sparsity: float = 0.5
     schedule: Literal["polynomial", "constant"] = "polynomial"
-    begin: float = 0.0
-    end: float = 0.5
+    begin: float = _BEGIN
+    end: float = _END
     pattern: str = "unstructured"
     exclude: tuple[str, ...] = ()
 
@@ -68,6 +71,11 @@ class Options(Frozen, frozen=True):
             raise ValueError("begin and end must be shares of the training, 0 <= begin < end <= 1")
         if (found := self.zeros_in_group) and abs(found[0] / found[1] - self.sparsity) > 0.005:
             raise ValueError(f"sparsity must be {found[0] / found[1]:g} with the pattern {self.pattern}")
+        for name, default in (("begin", _BEGIN), ("end", _END)):
+            if found and getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} means nothing with the pattern {self.pattern}: its zeros come at once"
+                )
         require_plain(self.tuning)
 
     @property
