@@ -121,15 +121,30 @@ class RunFolder:
                     file.unlink()
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the values that differ and decide something about the training."""
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Dotted names of the values of two requests that differ and decide something about the training."""
+    return _differing(_by_hashes(before), _by_hashes(now))
+
+
+def _by_hashes(request: dict[str, Any]) -> dict[str, Any]:
+    """A request with hashes in place of the files that have one: where a network's file stands does not matter."""
+    recipe, hashes = request["recipe"], request["models"]
+    backbone, training = recipe["backbone"], recipe["training"]
+    known = {"backbone": {**backbone, "weights": hashes.get(backbone["weights"], backbone["weights"])}}
+    if taught := training["distillation"]:
+        teachers = [hashes.get(name, name) for name in taught["teachers"]]
+        known["training"] = {**training, "distillation": {**taught, "teachers": teachers}}
+    return {**request, "recipe": {**recipe, **known}, "models": sorted(hashes.values())}
+
+
+def _differing(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
     found = []
     for key in sorted(before.keys() | now.keys()):
         one, two, name = before.get(key), now.get(key), f"{prefix}{key}"
         if one == two or name in _NO_MATTER:
             continue
         if isinstance(one, dict) and isinstance(two, dict):
-            found += _differences(one, two, f"{name}.")
+            found += _differing(one, two, f"{name}.")
         else:
             found.append(name)
     return found

@@ -113,8 +113,26 @@ def test_another_teacher_does_not_go_on_where_one_stopped(teachers, tmp_path):
     with pytest.raises(StopError):
         train(recipe, tiny_dataset(), tmp_path / "cut", hooks=Hooks(epoch=stop))
     shutil.copy(teachers[1], file)
-    with pytest.raises(InputError, match="begun with other settings: models"):
+    with pytest.raises(InputError, match=r"other settings: models, recipe\.training\.distillation\.teachers"):
         train(recipe, tiny_dataset(), tmp_path / "cut", resume=True)
+
+
+def test_teachers_that_stand_elsewhere_are_the_same_in_their_order(teachers, tmp_path):
+    with pytest.raises(StopError):
+        train(
+            distilled(teachers, "training.epochs=3"),
+            tiny_dataset(),
+            tmp_path / "cut",
+            hooks=Hooks(epoch=stop),
+        )
+    for teacher in map(Path, teachers):
+        for suffix in (".keras", ".edgefer.json"):
+            shutil.copy(teacher.with_suffix(suffix), tmp_path)
+    moved = [str(tmp_path / Path(teacher).name) for teacher in teachers]
+    with pytest.raises(InputError, match=r"other settings: recipe\.training\.distillation\.teachers"):
+        train(distilled(moved[::-1], "training.epochs=3"), tiny_dataset(), tmp_path / "cut", resume=True)
+    resumed = train(distilled(moved, "training.epochs=3"), tiny_dataset(), tmp_path / "cut", resume=True)
+    assert resumed.record.epochs == 3
 
 
 def test_a_hint_leaves_nothing_in_the_kept_network_and_survives_resuming(teachers, tmp_path):

@@ -14,7 +14,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.loading import load_backbone
 from edgefer.recipe import Distillation
 from edgefer.spec import Step
-from edgefer.training.record import Request, read_record
+from edgefer.training.record import Epoch, Request, read_record
 from edgefer.training.run import Hooks
 from edgefer.workshop import workshop
 
@@ -40,6 +40,22 @@ def test_tuning_adds_one_step_to_the_lineage_and_so_it_is_read_back(tiny: Backbo
         assert tuned.lineage[0] == PAST
         assert [step.name for step in tuned.lineage] == ["train", "train"]
     assert load_backbone(tmp_path / "tuning" / "model.keras").lineage == tuned.lineage
+
+
+def test_a_stopped_tuning_goes_on_from_wherever_its_folder_is_named(
+    tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    def stop(_: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tools(Path("run"), tiny, Hooks(epoch=stop)).tune(tiny, tuning(2), "tuning", teacher=tiny)
+    seen: list[int] = []
+    hooks = Hooks(epoch=lambda epoch: seen.append(epoch.number))
+    tools(tmp_path / "run", tiny, hooks).tune(tiny, tuning(2), "tuning", teacher=tiny)
+    assert seen == [2]
 
 
 def test_how_much_the_stages_own_teacher_counts_can_be_said(tiny: Backbone, tmp_path: Path):
