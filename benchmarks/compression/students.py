@@ -30,7 +30,10 @@ from edgefer.bench.target import load_target
 
 RIVAL = "EfficientNetV2B1"
 FORMATS = "tflite-int8,onnx-int8,tflite-fp32"
-MAKING = ("--golden", "synthetic", "--calibration-method", "best")
+MAKING = (
+    *("--golden", "synthetic", "--calibration-method", "best"),
+    *("--keep-float", "auto", "--max-drop", "0.5"),
+)
 SHIPPED = (".tflite", ".onnx")
 BATCHES = (1, 64)
 # 0: as many as the target says.
