@@ -163,7 +163,7 @@ def test_the_calibration_method_is_chosen_before_the_layers(spoilt, tmp_path):
         ("tflite-int8", "validation", "has no validation rows, by which the layers that stay in float"),
         ("tflite-int8", "data", "chosen on labelled faces; give --data"),
         ("tflite-int8", "layers", "a SavedModel has no layers to keep in float"),
-        ("tflite-fp32,tflite-int16x8", "", "for coreml-w8a8, onnx-int8, tflite-int8, and none of these"),
+        ("tflite-fp32,tflite-int16x8", "", "method or float layers; coreml-w8a8, onnx-int8, tflite-int8 do"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_chosen_is_refused_in_one_line(spoilt, tmp_path, formats, without, words):
