@@ -63,6 +63,11 @@ def field(number: int, content: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
+def number_field(number: int, value: int) -> bytes:
+    """A field that holds a number that is not negative, a bool or an enum."""
+    return varint(number << 3) + varint(value)
+
+
 def _length(data: bytes, position: int, wire_type: int) -> tuple[int, int]:
     if wire_type == 2:
         return read_varint(data, position)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgefer.protobuf import field, varint
+from edgefer.protobuf import field, number_field
 
 ROWS, DEPTH, COLUMNS = 512, 1024, 1024
 MACS = ROWS * DEPTH * COLUMNS
@@ -55,21 +55,17 @@ def onnx_gemm(numbers: Numbers) -> bytes:
     )
     graph = field(1, written) + field(2, b"gemm") + b"".join(field(5, one) for one in constants)
     graph += field(11, _value("x", kind, (ROWS, DEPTH))) + field(12, _value("y", kind, (ROWS, COLUMNS)))
-    return _number(1, 8) + field(7, graph) + field(8, _number(2, 17))
-
-
-def _number(place: int, value: int) -> bytes:
-    return varint(place << 3) + varint(value)
+    return number_field(1, 8) + field(7, graph) + field(8, number_field(2, 17))
 
 
 def _tensor(name: str, values: Any, kind: int) -> bytes:
-    dims = b"".join(_number(1, size) for size in np.shape(values))
-    return dims + _number(2, kind) + field(8, name.encode()) + field(9, np.asarray(values).tobytes())
+    dims = b"".join(number_field(1, size) for size in np.shape(values))
+    return dims + number_field(2, kind) + field(8, name.encode()) + field(9, np.asarray(values).tobytes())
 
 
 def _value(name: str, kind: int, shape: tuple[int, ...]) -> bytes:
-    dims = b"".join(field(1, _number(1, size)) for size in shape)
-    return field(1, name.encode()) + field(2, field(1, _number(1, kind) + field(2, dims)))
+    dims = b"".join(field(1, number_field(1, size)) for size in shape)
+    return field(1, name.encode()) + field(2, field(1, number_field(1, kind) + field(2, dims)))
 
 
 def tflite_gemm(numbers: Numbers) -> bytes:

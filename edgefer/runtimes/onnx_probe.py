@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from edgefer.protobuf import field, varint
+from edgefer.protobuf import field, number_field
 from edgefer.quieting import quiet_native
 
 
@@ -27,13 +27,9 @@ def identity() -> bytes:
     """A model of one node, y = x with x float32 (1,), as ``onnx.proto`` lays it out."""
     node = field(1, b"x") + field(2, b"y") + field(4, b"Identity")
     graph = field(1, node) + field(2, b"probe") + field(11, _vector(b"x")) + field(12, _vector(b"y"))
-    return _number(1, 8) + field(7, graph) + field(8, field(1, b"") + _number(2, 17))
+    return number_field(1, 8) + field(7, graph) + field(8, number_field(2, 17))
 
 
 def _vector(name: bytes) -> bytes:
-    shape = field(1, _number(1, 1))
-    return field(1, name) + field(2, field(1, _number(1, 1) + field(2, shape)))
-
-
-def _number(number: int, value: int) -> bytes:
-    return varint(number << 3) + varint(value)
+    shape = field(1, number_field(1, 1))
+    return field(1, name) + field(2, field(1, number_field(1, 1) + field(2, shape)))
