@@ -66,13 +66,18 @@ def judge(group: Group) -> Verdict:
 
 
 def _sentence(total: int, kept: int, *, known: bool) -> str:
-    several = f"{total} artifact{'s' * (total > 1)}"
+    several = "the one artifact" if total == 1 else f"{total} artifacts"
     if not known:
-        return f"Whether accuracy is kept is not known for any of {several}."
-    subject = f"{kept} of {several} keep{'s' * (kept == 1)}"
+        return f"Whether accuracy is kept is not known for {'any of ' * (total > 1)}{several}."
+    return f"{_subject(total, kept)} weighted F1 within {ALLOWED_DROP:g} point of the float backbone."
+
+
+def _subject(total: int, kept: int) -> str:
+    if total == 1:
+        return f"The one artifact {'keeps' if kept else 'does not keep'}"
     if kept in (0, total):
-        subject = f"None of {several} keeps" if kept == 0 else f"All {several} keep"
-    return f"{subject} weighted F1 within {ALLOWED_DROP:g} point of the float backbone."
+        return f"None of {total} artifacts keeps" if kept == 0 else f"All {total} artifacts keep"
+    return f"{kept} of {total} artifacts keep{'s' * (kept == 1)}"
 
 
 def _picks(kept: Sequence[tuple[Run, Comparison]]) -> Iterator[Pick]:

@@ -49,7 +49,7 @@ def test_a_drop_that_only_shows_without_leaked_rows_fails(tmp_path):
     mine = accuracy("tflite-int8")
     worse = msgspec.structs.replace(mine.clean, weighted_f1=mine.clean.weighted_f1 - 0.02)
     group = group_of(tmp_path, record("tflite-int8", accuracy=msgspec.structs.replace(mine, clean=worse)))
-    assert judge(group).sentence.startswith("None of 1 artifact keeps")
+    assert judge(group).sentence.startswith("The one artifact does not keep")
 
 
 def test_skipped_comparisons_are_never_numbers(tmp_path):
