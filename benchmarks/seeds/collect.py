@@ -14,6 +14,7 @@ from edgefer.training.ensemble import EnsembleRecord
 from edgefer.training.record import TrainRecord
 
 FOLDERS = ("seeds/*.json", "s0-mobilenetv2/train.json")
+_TOLD = ("training.epochs=", "training.distillation=")
 
 
 def collect(records: Path = RECORDS) -> tuple[Result, ...]:
@@ -36,10 +37,17 @@ def _read(record: bytes) -> Result:
 
 
 def _single(record: TrainRecord) -> Result:
-    head, colon, _ = record.weights.partition(": ")  # a failed download's address is of no interest
-    weights, changed = f"{head})" if colon else head, _changed(record.request.overrides)
-    how = f"{_labels(record)}{weights}, epoch {record.best_epoch} of {record.epochs}{changed}"
+    parts = (f"{_labels(record)}{_weights(record)}", f"epoch {record.best_epoch} of {record.epochs}")
+    how = f"{', '.join(parts)}{_taught(record)}{_changed(record.request.overrides)}"
     return _result(record, record.request.overrides, how)
+
+
+def _weights(record: TrainRecord) -> str:
+    """What the training began with; neither a failed download's address nor the place of a file is of interest."""
+    if record.request.recipe.backbone.family in ("file", "embedding"):
+        return "weights of an earlier training"
+    head, colon, _ = record.weights.partition(": ")
+    return f"{head})" if colon else head
 
 
 def _labels(record: TrainRecord) -> str:
@@ -56,8 +64,23 @@ def _ensemble(record: EnsembleRecord) -> Result:
     return _result(record, settings, how)
 
 
+def _taught(record: TrainRecord) -> str:
+    distillation = record.request.recipe.training.distillation
+    number = len(distillation.teachers) if distillation else 0
+    return f", taught by {number} network{'s' * (number > 1)}" if number else ""
+
+
 def _changed(settings: tuple[str, ...]) -> str:
-    return f", {len(settings)} settings changed" if settings else ""
+    """One or two changes by name; epochs and teachers are told already."""
+    others = [setting for setting in settings if not setting.startswith(_TOLD)]
+    if len(others) > 2:
+        return f", {len(others)} settings changed"
+    return "".join(f", {_short(setting)}" for setting in others)
+
+
+def _short(setting: str) -> str:
+    name, _, value = setting.partition("=")
+    return f"{name.rpartition('.')[2]}={value}"
 
 
 def _result(record: TrainRecord | EnsembleRecord, settings: tuple[str, ...], how: str) -> Result:
