@@ -193,6 +193,14 @@ def test_logits_are_refused_unless_said(tmp_path):
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
+def test_a_file_that_unpacks_to_gigabytes_is_refused(path, monkeypatch):
+    monkeypatch.setattr("edgefer.backbones.loading.LARGEST_BYTES", 1 << 20)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more", bytes(2 << 20))
+    with pytest.raises(InputError, match="which no trained network does"):
+        load(path)
+
+
 class TestSavedModel:
     def save(self, tmp_path, body=lambda x: x):
         import tensorflow as tf
