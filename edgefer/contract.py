@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.embedding import DAMAGE, detach
+from edgefer.embedding import DAMAGE, detach, refuse_bomb
 from edgefer.errors import InputError, VerificationError
 from edgefer.pixels import PixelSpec, channels_of, offset_of, scale_of
 
@@ -174,8 +175,7 @@ def read_parts(path: Path) -> Parts:
         )
     _refuse_other_schemas(path, attached.files[MANIFEST_FILE])
     try:
-        with np.load(io.BytesIO(attached.files[GOLDEN_FILE]), allow_pickle=False) as arrays:
-            golden = Golden(from_differences(arrays["input_differences"]), arrays["outputs"])
+        golden = _golden(path, attached.files[GOLDEN_FILE])
         labels = tuple(attached.files.get(LABELS_FILE, b"").decode().split("\n")[:-1])
         checksum = attached.files.get(CHECKSUM_FILE, b"").decode()
     except DAMAGE as error:
@@ -183,6 +183,13 @@ def read_parts(path: Path) -> Parts:
     return Parts(
         path, container, attached.payload_sha256, attached.files[MANIFEST_FILE], golden, labels, checksum
     )
+
+
+def _golden(path: Path, content: bytes) -> Golden:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        refuse_bomb(path, archive)
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return Golden(from_differences(arrays["input_differences"]), arrays["outputs"])
 
 
 def _refuse_other_schemas(path: Path, contract: bytes) -> None:

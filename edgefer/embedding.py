@@ -38,8 +38,12 @@ DAMAGE = (
     OSError,
     RuntimeError,
     ValueError,
+    MemoryError,
 )
-"""What reading a damaged ZIP archive or ``.npz`` may raise: flags ask for ciphers and methods, offsets lie."""
+"""What reading a damaged ZIP archive or ``.npz`` raises: flags ask for ciphers and methods, offsets and sizes lie."""
+
+MOST_BYTES = 1 << 26
+"""What a contract's files, or its golden tensors, take unpacked at most: 64 MiB, over 200 colour faces of 224²."""
 
 
 class Attached(NamedTuple):
@@ -83,10 +87,10 @@ def detach(container: str, path: Path) -> Attached:
         raise InputError(
             f"{path}: no {MLMODEL} in this package", hint="copy the whole .mlpackage folder"
         ) from None
-    files, end = _read_entries(data, _COREML_PATH if container == "coreml" else _ONNX_PATH, path)
+    files, rest = _read_entries(data, _COREML_PATH if container == "coreml" else _ONNX_PATH, path)
     if container == "coreml":
-        return Attached(_package_sha256(path, data[:end]), files)
-    return Attached(sha256(data[:end]).hexdigest(), files)
+        return Attached(_package_sha256(path, rest), files)
+    return Attached(sha256(rest).hexdigest(), files)
 
 
 def _package_sha256(package: Path, model: bytes) -> str:
@@ -116,11 +120,22 @@ def _detach_archive(path: Path) -> Attached:
         raise InputError(f"{path}: not a TFLite file")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            refuse_bomb(path, archive)
             files = {info.filename: archive.read(info) for info in archive.infolist()}
             end = min(info.header_offset for info in archive.infolist())
     except DAMAGE:
         return Attached(sha256(data).hexdigest(), {})
     return Attached(sha256(data[:end]).hexdigest(), files)
+
+
+def refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that says it is larger than any contract; none unpacks to more than it says.
+
+    Raises:
+        InputError: names the sizes.
+    """
+    if (size := sum(info.file_size for info in archive.infolist())) > MOST_BYTES:
+        raise InputError(f"{path}: unpacks to {size} bytes, more than the {MOST_BYTES} of any contract")
 
 
 def _entries(path: tuple[int, ...], files: dict[str, bytes]) -> bytes:
@@ -136,21 +151,25 @@ def _entry(path: tuple[int, ...], name: str, content: bytes) -> bytes:
     return message
 
 
-def _read_entries(data: bytes, path: tuple[int, ...], source: Path) -> tuple[dict[str, bytes], int]:
-    """Files behind a protobuf message and the offset at which they begin."""
+def _read_entries(data: bytes, path: tuple[int, ...], source: Path) -> tuple[dict[str, bytes], bytes]:
+    """Files behind a protobuf message, and the message without them.
+
+    Fields behind the files belong to the message: readers merge them into it, weights included.
+    """
     files: dict[str, bytes] = {}
-    begin = len(data)
+    rest = bytearray()
     try:
-        for number, start, value in fields(data):
+        for number, start, end, value in fields(data):
             entry = _descend(value, path[1:]) if number == path[0] else None
             if entry and entry[0].startswith(_PREFIX):
                 files[entry[0].removeprefix(_PREFIX)] = _content(*entry)
-                begin = min(begin, start)
+            else:
+                rest += data[start:end]
     except (IndexError, ValueError) as error:
         raise InputError(
             f"{source}: truncated or damaged ({error})", hint="copy or convert it again"
         ) from error
-    return files, begin
+    return files, bytes(rest)
 
 
 def _content(name: str, value: bytes) -> bytes:
@@ -161,8 +180,8 @@ def _descend(value: bytes, path: tuple[int, ...]) -> tuple[str, bytes] | None:
     """The map entry at ``path`` if the message holds nothing else, as the appended messages do."""
     for number in path:
         inner = list(fields(value))
-        if len(inner) != 1 or inner[0][0] != number:
+        if len(inner) != 1 or inner[0].number != number:
             return None
-        value = inner[0][2]
-    entry = {number: content for number, _, content in fields(value)}
+        value = inner[0].content
+    entry = {each.number: each.content for each in fields(value)}
     return (entry[1].decode(), entry[2]) if set(entry) == {1, 2} else None

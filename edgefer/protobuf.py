@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """One top-level field: its number, the offset at which it begins, and its content's bytes, undecoded."""
+    """One top-level field: its number, the offsets between which it stands, and its content's bytes, undecoded."""
 
     number: int
     start: int
+    end: int
     content: bytes
 
 
@@ -32,8 +33,8 @@ def fields(data: bytes) -> Iterator[Field]:
         length, position = _length(data, position, key & 7)
         if position + length > len(data):
             raise ValueError(f"a field at byte {start} ends behind the end of the file")
-        yield Field(key >> 3, start, data[position : position + length])
-        position += length
+        content, position = data[position : position + length], position + length
+        yield Field(key >> 3, start, position, content)
 
 
 def read_varint(data: bytes, position: int = 0) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.backbones.contract import NOTHING_SAID, Statement, contract_of
 from edgefer.backbones.half import half_of, in_float32
 from edgefer.backbones.safety import refuse_code_in_keras2, refuse_code_in_keras3, refuse_code_in_savedmodel
+from edgefer.backbones.torch_file import LARGEST_BYTES
 from edgefer.errors import EdgeferError, InputError
 from edgefer.files import sha256_of
 from edgefer.interop import to_keras3
@@ -97,6 +98,7 @@ def _open_keras(path: Path, trust: bool) -> tuple[Any, str]:
 
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_bomb(path, archive)
             damaged = archive.testzip()
             config = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
@@ -108,6 +110,16 @@ def _open_keras(path: Path, trust: bool) -> tuple[Any, str]:
     if not trust:
         refuse_code_in_keras3(path, config)
     return keras.saving.load_model(path, compile=False, safe_mode=not trust), "keras"
+
+
+def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
+    """Keras packs without compression: nothing it writes is much larger than its file."""
+    size, packed = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+    if size > packed + LARGEST_BYTES:
+        raise InputError(
+            f"{path}: {packed} bytes that unpack to {size}, which no trained network does",
+            hint="get it from somewhere else",
+        )
 
 
 def _open_h5(path: Path, trust: bool) -> tuple[Any, str]:

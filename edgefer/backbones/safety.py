@@ -7,20 +7,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from edgefer.backbones.saved_ops import reaching_out
 from edgefer.errors import UntrustedCodeError
 from edgefer.interop import TF_OPS
 
 # What a Keras 2 description names beside the classes of tf_keras's public modules: models, calls and plain values.
 _KERAS2_STRUCTURE = {"Functional", "Model", "Sequential", "TFOpLambda", "Policy", "__numpy__", "__tensor__"}
 _KERAS2_MODULES = ("layers", "initializers", "regularizers", "constraints")
-
-# TensorFlow ops that touch files, run Python or open connections; a SavedModel may hold them. SaveV2 and RestoreV2 are
-# not among them: they stand in every SavedModel's own checkpoint functions.
-_UNSAFE_OPS = {
-    "PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "PrintV2",
-    "Save", "SaveSlices", "ImmutableConst", "DebugIdentity", "DebugIdentityV2", "Rpc",
-    "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
-}  # fmt: skip
 
 
 def refuse_code_in_keras3(path: Path, config: dict[str, Any]) -> None:
@@ -68,7 +61,7 @@ def _is_keras2(kind: str) -> bool:
 
 
 def refuse_code_in_savedmodel(path: Path) -> None:
-    """Refuse a SavedModel whose graph holds ops that reach files, Python or the network.
+    """Refuse a SavedModel that holds ops which reach files, Python or the network, or which TensorFlow does not know.
 
     Raises:
         UntrustedCodeError: it does.
@@ -77,13 +70,8 @@ def refuse_code_in_savedmodel(path: Path) -> None:
 
     saved = SavedModel()
     saved.ParseFromString((path / "saved_model.pb").read_bytes())
-    graphs = [meta.graph_def for meta in saved.meta_graphs]
-    bodies = [graph.node for graph in graphs] + [
-        f.node_def for graph in graphs for f in graph.library.function
-    ]
-    for node in chain.from_iterable(bodies):
-        if node.op in _UNSAFE_OPS:
-            raise _refusal(path, f"the TensorFlow op {node.op}")
+    for op in chain.from_iterable(map(reaching_out, saved.meta_graphs)):
+        raise _refusal(path, f"the TensorFlow op {op}")
 
 
 def _refusal(path: Path, what: str) -> UntrustedCodeError:

@@ -1,3 +1,5 @@
+import io
+import zipfile
 from hashlib import sha256
 
 import msgspec
@@ -18,8 +20,9 @@ from edgefer.contract import (
     from_differences,
     open_on_device,
 )
-from edgefer.embedding import attach, detach
+from edgefer.embedding import MOST_BYTES, attach, detach
 from edgefer.errors import EdgeferError, InputError, VerificationError
+from edgefer.protobuf import field
 from tests.unit.artifact_samples import CLASSES, make
 
 
@@ -128,12 +131,35 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(containers, draw):
 
 
 def test_golden_tensors_hold_no_pickles(tiny, tmp_path):
-    import io
-
     buffer = io.BytesIO()
     np.savez(buffer, input_differences=np.array([object()], dtype=object), outputs=tiny.golden.outputs)
     with pytest.raises(InputError, match="contract cannot be read"):
         open_artifact(rewritten(tiny, tmp_path, **{GOLDEN_FILE: buffer.getvalue()}))
+
+
+def test_golden_tensors_that_unpack_to_gigabytes_are_refused(tiny, tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("input_differences.npy", bytes(MOST_BYTES + 1))
+    with pytest.raises(InputError, match="unpacks to 67108865 bytes"):
+        open_artifact(rewritten(tiny, tmp_path, **{GOLDEN_FILE: buffer.getvalue()}))
+
+
+def test_a_golden_tensor_that_says_it_is_larger_than_the_memory_is_refused(tiny, tmp_path):
+    buffer = io.BytesIO()
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (1 << 60,)})
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("input_differences.npy", head.getvalue())
+    with pytest.raises(InputError, match="contract cannot be read"):
+        open_artifact(rewritten(tiny, tmp_path, **{GOLDEN_FILE: buffer.getvalue()}))
+
+
+def test_weights_appended_behind_the_contract_are_noticed(tiny):
+    with tiny.path.open("ab") as file:
+        file.write(field(7, field(5, field(8, b"kernel"))))  # ModelProto.graph.initializer.name
+    with pytest.raises(VerificationError, match="the model does not have the hash"):
+        open_artifact(tiny.path)
 
 
 @pytest.mark.parametrize(

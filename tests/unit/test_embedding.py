@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgefer.embedding import MLMODEL, attach, detach, payload_sha256
+from edgefer.embedding import MLMODEL, MOST_BYTES, attach, detach, payload_sha256
 from edgefer.errors import InputError
+from edgefer.protobuf import number_field
 
 FILES = st.dictionaries(
     st.sampled_from(["edgefer.json", "labels.txt"]), st.text(max_size=300).map(str.encode), min_size=1
@@ -95,3 +96,25 @@ def test_equal_input_gives_equal_bytes(payload, tmp_path):
         attach(container, path, {"edgefer.json": b"{}", "golden.npz": b"\0"}, tmp_path / name)
     model = MLMODEL if container == "coreml" else ""
     assert (tmp_path / "a" / model).read_bytes() == (tmp_path / "b" / model).read_bytes()
+
+
+@pytest.mark.parametrize("container", ["onnx", "coreml"])
+def test_what_is_appended_behind_the_files_belongs_to_the_payload(container, tmp_path):
+    path, out = tmp_path / "payload", tmp_path / "artifact"
+    (onnx_model if container == "onnx" else package)(path)
+    attach(container, path, {"edgefer.json": b"{}"}, out)
+    model = out / MLMODEL if container == "coreml" else out
+    model.write_bytes(
+        model.read_bytes() + number_field(1, 9)
+    )  # a later version, and weights could be as well
+    found = detach(container, out)
+    assert found.files == {"edgefer.json": b"{}"}
+    assert found.payload_sha256 != payload_sha256(container, path)
+
+
+def test_an_archive_that_unpacks_to_more_than_any_contract_is_not_unpacked(tmp_path):
+    path = tmp_path / "payload"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(200))
+    attach("tflite", path, {"edgefer.json": bytes(MOST_BYTES), "more.json": b"x"}, tmp_path / "artifact")
+    with pytest.raises(InputError, match="unpacks to 67108865 bytes, more than the 67108864 of any contract"):
+        detach("tflite", tmp_path / "artifact")

@@ -193,6 +193,14 @@ def test_logits_are_refused_unless_said(tmp_path):
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
+def test_a_file_that_unpacks_to_gigabytes_is_refused(path, monkeypatch):
+    monkeypatch.setattr("edgefer.backbones.loading.LARGEST_BYTES", 1 << 20)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more", bytes(2 << 20))
+    with pytest.raises(InputError, match="which no trained network does"):
+        load(path)
+
+
 class TestSavedModel:
     def save(self, tmp_path, body=lambda x: x):
         import tensorflow as tf
@@ -240,16 +248,75 @@ class TestSavedModel:
         with pytest.raises(InputError, match="weight 'kernel:0' holds NaN"):
             load(path)
 
-    def test_ops_that_touch_files_are_refused(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("op", "reach"),
+        [
+            ("WriteFile", lambda tf, path: tf.io.write_file(path, "x")),
+            ("ReadFile", lambda tf, path: tf.io.read_file(path)),
+            ("MatchingFiles", lambda tf, path: tf.io.matching_files(path)),
+            ("TextLineDataset", lambda tf, path: tf.raw_ops.TextLineDataset(
+                filenames=path, compression_type="", buffer_size=0)),
+            ("DatasetToTFRecord", lambda tf, path: tf.raw_ops.DatasetToTFRecord(
+                input_dataset=tf.data.Dataset.from_tensors("x")._variant_tensor, filename=path, compression_type="")),
+            ("SaveV2", lambda tf, path: tf.raw_ops.SaveV2(
+                prefix=path, tensor_names=["x"], shape_and_slices=[""], tensors=[tf.ones(3)])),
+            ("RestoreV2", lambda tf, path: tf.raw_ops.RestoreV2(
+                prefix=path, tensor_names=["x"], shape_and_slices=[""], dtypes=[tf.float32])),
+            ("MergeV2Checkpoints", lambda tf, path: tf.raw_ops.MergeV2Checkpoints(
+                checkpoint_prefixes=[path], destination_prefix=path)),
+            ("PrintV2", lambda tf, path: tf.print("x", output_stream=f"file://{path}")),
+        ],
+    )  # fmt: skip
+    def test_ops_that_touch_files_are_refused(self, tmp_path, op, reach):
         import tensorflow as tf
 
+        @tf.function
         def leak(x):
-            with tf.control_dependencies([tf.io.write_file("/tmp/never-written", "x")]):
-                return tf.identity(x)
+            reach(tf, str(tmp_path / "never-written"))
+            return tf.identity(x)
 
         _, path = self.save(tmp_path, leak)
-        with pytest.raises(UntrustedCodeError, match="WriteFile"):
+        with pytest.raises(UntrustedCodeError, match=op):
             load(path)
+
+    def test_a_saver_that_answering_comes_to_is_refused(self, tmp_path):
+        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+        from edgefer.backbones.safety import refuse_code_in_savedmodel
+
+        _, path = self.save(tmp_path)
+        refuse_code_in_savedmodel(path)
+        saved = SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        meta = saved.meta_graphs[0]
+        saver = meta.saver_def.save_tensor_name
+        meta.signature_def["serving_default"].outputs["output_0"].name = saver
+        (path / "saved_model.pb").write_bytes(saved.SerializeToString())
+        with pytest.raises(UntrustedCodeError, match="MergeV2Checkpoints"):
+            refuse_code_in_savedmodel(path)
+
+    def test_what_keras_2_and_sessions_save_is_let_in(self, tmp_path):
+        import tensorflow as tf
+        import tf_keras
+
+        from edgefer.backbones.safety import refuse_code_in_savedmodel
+
+        layers = tf_keras.layers
+        image = layers.Input((8, 8, 1))
+        value = layers.Dropout(0.5)(layers.BatchNormalization()(layers.RandomFlip()(image)))
+        value = layers.LSTM(3)(layers.Reshape((8, 8))(value))
+        old = tf_keras.Model(image, layers.Softmax()(value))
+        old.compile("adam", "mse")
+        old.save(tmp_path / "keras2", save_format="tf")
+        refuse_code_in_savedmodel(tmp_path / "keras2")
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            given = tf.compat.v1.placeholder(tf.float32, (None, 64))
+            weights = tf.compat.v1.get_variable("weights", (64, 3))
+            answer = tf.nn.softmax(given @ weights)
+            session.run(tf.compat.v1.global_variables_initializer())
+            tf.compat.v1.saved_model.simple_save(
+                session, str(tmp_path / "session"), {"x": given}, {"y": answer}
+            )
+        refuse_code_in_savedmodel(tmp_path / "session")
 
     def test_an_empty_folder_is_named(self, tmp_path):
         with pytest.raises(InputError, match=r"no saved_model\.pb"):
