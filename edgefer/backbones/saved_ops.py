@@ -24,15 +24,18 @@ _OF_NETWORKS = frozenset({
     "Multinomial", "StatefulStandardNormal", "StatefulStandardNormalV2", "StatefulTruncatedNormal", "StatefulUniform",
     "StatefulUniformInt", "StatefulUniformFullInt", "StatelessRandomGetAlg", "RngReadAndSkip", "RngSkip",
     "NonDeterministicInts",
-    # tables from constants
-    "HashTable", "HashTableV2", "InitializeTableV2", "LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2",
-    "LookupTableImportV2",
+    # tables and arrays in memory
+    "HashTable", "HashTableV2", "AnonymousHashTable", "InitializeTableV2", "LookupTableFindV2", "LookupTableSizeV2",
+    "LookupTableExportV2", "LookupTableImportV2", "DestroyResourceOp", "TensorArrayV3", "TensorArrayReadV3",
+    "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArrayScatterV3", "TensorArrayConcatV3", "TensorArraySplitV3",
+    "TensorArraySizeV3", "TensorArrayCloseV3",
 })  # fmt: skip
 
 # Not marked as stateful. Every data set is refused besides: a network has none, and some write files.
 _UNMARKED = frozenset({
     "ReadFile", "MatchingFiles", "PyFuncStateless", "ImmutableConst", "InitializeTableFromTextFile", "DebugIdentity",
-    "DebugNanCount", "DebugNumericSummary", "XlaCustomCall", "XlaCustomCallV2",
+    "DebugNanCount", "DebugNumericSummary", "DecodeProtoV2", "EncodeProto", "GenerateVocabRemapping",
+    "RemoteFusedGraphExecute", "XlaCustomCall", "XlaCustomCallV2",
 })  # fmt: skip
 
 _RESTORING = frozenset({"RestoreV2"})
