@@ -1,12 +1,15 @@
 """Verify passes what is right and catches the field's common errors."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from edgefer import verification
-from edgefer.errors import VerificationError
+from edgefer.cli.main import cli
+from edgefer.errors import InputError, VerificationError
 from edgefer.registry import discover
 from edgefer.verification import verify
 from tests.unit.artifact_samples import answers, make, weights
@@ -94,3 +97,13 @@ def test_a_runtime_that_finds_another_contract_fails_the_file(monkeypatch, tmp_p
     monkeypatch.setattr(verification, "discover", lambda *_: {"it": replace(real, open=refuse)})
     outcome = verify(make(tmp_path).path)
     assert (outcome.status, outcome.reason) == ("failed", "other classes; convert it again")
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_what_the_others_were_found_to_be(tmp_path):
+    there = make(tmp_path).path
+    missing = [tmp_path / "nowhere.onnx", tmp_path / "elsewhere.onnx"]
+    ran = CliRunner().invoke(cli, ["verify", str(missing[0]), str(there), str(missing[1]), "--json"])
+    assert [(each["artifact"], each["status"]) for each in json.loads(ran.stdout)] == [(str(there), "passed")]
+    assert "elsewhere.onnx" in ran.stderr
+    assert isinstance(ran.exception, InputError)
+    assert "nowhere.onnx" in str(ran.exception)
