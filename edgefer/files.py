@@ -88,6 +88,11 @@ def size_of(path: Path) -> int:
     return sum(p.stat().st_size for p in files_in(path)) if path.is_dir() else path.stat().st_size
 
 
+def name_of(path: Path) -> str:
+    """What a file or folder is called: a link by its own name, ``.`` and ``..`` by what they stand for."""
+    return path.resolve().name if path.name in ("", "..") else path.name
+
+
 def files_in(folder: Path) -> list[Path]:
     """All files below a folder, sorted."""
     return sorted(p for p in folder.rglob("*") if p.is_file())

@@ -45,8 +45,6 @@ def inspect(
     if len(found.sets) > 1:
         _print_sets(found)
     _print_duplicates(found)
-    if found.absent:
-        console.note(f"optional and not found: {', '.join(found.absent)}")
     if found.skipped:
         files = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(found.skipped.items()))
         console.note(f"beside the pictures, not read: {files}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgefer.cli import console
+from edgefer.cli.recipe_data import load_and_tell
 from edgefer.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,12 +61,11 @@ def read_ensemble(recipe: str, settings: tuple[str, ...]) -> Asked:
 
 def train_members(asked: Asked, data: str | None, out: Path, resume: bool, hooks: Hooks) -> TrainedEnsemble:
     """Train the members and join them; raises as ``train_ensemble`` does."""
-    from edgefer.datasets.loading import load_for
     from edgefer.training.ensemble import train_ensemble
 
     @cache
     def loaded(height: int, width: int, channels: int) -> Dataset:
-        return load_for(data, asked.recipe.data, size=(height, width), channels=channels)
+        return load_and_tell(data, asked.recipe.data, size=(height, width), channels=channels)
 
     return train_ensemble(
         asked.recipe,

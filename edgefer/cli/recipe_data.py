@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgefer.cli import console
 from edgefer.cli.models import Said, image_shape, open_model_of, warn_of_trained_rows
 
 if TYPE_CHECKING:
@@ -54,13 +55,22 @@ def load_part(
     data: str | None, part: DataPart, recipe: str | None, settings: tuple[str, ...], **shape: Any
 ) -> Dataset:
     """Load as a recipe says; errors about a setting name its line."""
-    from edgefer.datasets.loading import load_for
     from edgefer.recipe_loading import naming_lines
 
     if recipe is None:
-        return load_for(data, part, **shape)
+        return load_and_tell(data, part, **shape)
     with naming_lines(recipe, settings):
-        return load_for(data, part, **shape)
+        return load_and_tell(data, part, **shape)
+
+
+def load_and_tell(data: str | None, part: DataPart, **shape: Any) -> Dataset:
+    """Load what ``part`` asks for, and say which of its optional sets are not there: without them scores differ."""
+    from edgefer.datasets.loading import load_for
+
+    dataset = load_for(data, part, **shape)
+    if dataset.absent:
+        console.note(f"optional and not found: {', '.join(dataset.absent)}")
+    return dataset
 
 
 def open_model_as(recipe: str, model: Path, said: Said) -> tuple[Backbone, Dataset | None]:

@@ -11,6 +11,7 @@ import click
 from edgefer.cli import console
 from edgefer.cli.ensembles import is_ensemble, read_ensemble, show_ensemble, train_members
 from edgefer.cli.options import OutPath
+from edgefer.cli.recipe_data import load_and_tell
 
 if TYPE_CHECKING:
     from edgefer.datasets.base import Dataset
@@ -93,10 +94,8 @@ def _check_stages(recipe: Recipe) -> None:
 
 
 def _load_data(recipe: Recipe, data: str | None) -> Dataset:
-    from edgefer.datasets.loading import load_for
-
     spec = recipe.input
-    dataset = load_for(data, recipe.data, size=(spec.height, spec.width), channels=spec.pixel_channels)
+    dataset = load_and_tell(data, recipe.data, size=(spec.height, spec.width), channels=spec.pixel_channels)
     if dataset.synthetic:
         console.note("the data is synthetic: its scores say nothing about real faces")
     return dataset

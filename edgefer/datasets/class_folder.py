@@ -14,6 +14,7 @@ from edgefer.datasets.base import Parsed, Reader
 from edgefer.datasets.labels import LABEL_SETS, SINGLE_LABEL_SETS, codes_of, meaning, numbers_of
 from edgefer.datasets.splitting import Numbers, deal, group, strata, subject
 from edgefer.errors import InputError
+from edgefer.files import name_of
 from edgefer.spec import LabelSet
 
 SPLIT_NAMES = {
@@ -108,7 +109,7 @@ def read(path: Path, label_set: str, size: tuple[int, int], channels: int) -> Pa
     numbers, dropped = numbers_of(_names(listing, labels, path), labels)
     pixels, prints = pictures.decode(listing.files, size, channels)
     parsed = Parsed(
-        name=path.resolve().name,
+        name=name_of(path),
         label_set=labels,
         pixels=pixels,
         prints=prints,
@@ -135,10 +136,10 @@ def _names(listing: _Listing, labels: LabelSet, path: Path) -> list[str]:
     """The class name of each file: its folder's own, or what that means."""
     if labels.source == _OWN_NAMES:
         return list(listing.classes)
-    codes = codes_of(path.resolve().name)
+    codes = codes_of(name_of(path))
     folders = sorted({file.parent for file in listing.files})
-    name_of = {folder: meaning(folder.name, labels, str(folder), codes) for folder in folders}
-    return [name_of[file.parent] for file in listing.files]
+    meanings = {folder: meaning(folder.name, labels, str(folder), codes) for folder in folders}
+    return [meanings[file.parent] for file in listing.files]
 
 
 def _parts(given: tuple[int, ...], parsed: Parsed, path: Path) -> Numbers:

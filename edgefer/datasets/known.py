@@ -8,6 +8,7 @@ from typing import cast
 
 from edgefer.datasets.base import Reader
 from edgefer.errors import InputError
+from edgefer.files import name_of
 from edgefer.registry import discover
 
 
@@ -95,4 +96,4 @@ def _holds(found: Found) -> bool:
 
 
 def _is_named(place: Path, wanted: KnownSet) -> bool:
-    return place.is_dir() and place.resolve().name.lower().startswith(wanted.prefix)
+    return place.is_dir() and name_of(place).lower().startswith(wanted.prefix)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from edgefer.cli.recipe_data import load_and_tell
 from edgefer.datasets.base import SPLITS, Dataset, Parsed
 from edgefer.datasets.inspection import inspect
 from edgefer.datasets.labels import LABEL_SETS
@@ -44,6 +45,14 @@ def test_sets_keep_their_own_parts_and_the_others_are_dealt(root: Path) -> None:
     assert sum(rows_of(dataset, "ck+")) == 39
     assert sum(reasons.get("contempt", 0) for reasons in dataset.dropped.values()) == 21
     np.testing.assert_array_equal(dataset.split("validation").pixels[0, :, :, 0], face(8))
+
+
+def test_a_set_that_a_link_names_is_found(tmp_path: Path) -> None:
+    """The link is called what the recipe asks for, wherever the pictures are."""
+    write_ck(elsewhere := tmp_path / "cohn-kanade-2019")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "CK+48").symlink_to(elsewhere)
+    assert load_for(tmp_path / "data", part("ck+")).name == "CK+48"
 
 
 def test_images_of_all_sizes_are_brought_to_one(root: Path) -> None:
@@ -126,6 +135,14 @@ def test_a_set_that_is_not_there_is_named_with_what_was_looked_for(tmp_path: Pat
     write_fer2013(tmp_path)
     with pytest.raises(InputError, match=r"holds no ck\+: looked for a folder whose name starts with CK\+"):
         load_for(tmp_path, part("fer2013", "ck+"))
+
+
+def test_an_optional_set_that_is_not_there_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fer2013(tmp_path)
+    load_and_tell(str(tmp_path), part("fer2013", optional=("affectnet", "jaffe")))
+    assert capsys.readouterr().err == "optional and not found: affectnet, jaffe\n"
 
 
 def test_optional_sets_are_taken_where_they_are(tmp_path: Path) -> None:

@@ -40,6 +40,15 @@ def test_training_goes_on_from_the_files_weights(saved, tmp_path):
     assert trained.record.request.models == {str(saved): sha256_of(saved)}
 
 
+def test_layers_that_were_frozen_in_the_file_train(saved, tmp_path):
+    model = keras.saving.load_model(saved)
+    model.layers[-1].trainable = False
+    model.save(tmp_path / "frozen.keras")
+    trained = train(from_file(tmp_path / "frozen.keras"), tiny_dataset(), tmp_path / "run")
+    before, after = (one.layers[-1].get_weights()[0] for one in (model, trained.backbone.model))
+    assert np.abs(before - after).max() > 1e-4
+
+
 def test_how_the_file_was_made_stays_in_the_lineage(saved, tmp_path):
     first = train(from_file(saved), tiny_dataset(), tmp_path / "first")
     second = train(from_file(first.path), tiny_dataset(), tmp_path / "second")

@@ -19,7 +19,7 @@ class Options(Frozen, frozen=True):
 def build(
     input_shape: tuple[int, int, int], classes: int, weights: str | None, options: dict[str, Any]
 ) -> Any:
-    """Open the ``keras.Model`` in the file ``weights``.
+    """Open the ``keras.Model`` in the file ``weights``; what was frozen in it is not: that is the recipe's to say.
 
     Raises:
         InputError: no file, one that cannot be opened, or a network of another shape or number of classes.
@@ -34,6 +34,8 @@ def build(
             f"{weights}: a SavedModel cannot be trained further", hint="give a .keras or .h5 file"
         )
     _check_shapes(model, weights, (None, *input_shape), (None, classes))
+    for layer in model._flatten_layers(include_self=False):
+        layer.trainable = True
     return model
 
 
