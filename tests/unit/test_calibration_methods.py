@@ -286,6 +286,17 @@ def test_numbered_names_are_told_apart():
     assert kept(texts, {"conv2d": ("conv2d",)}) == ["a", "c"]
 
 
+def test_a_layer_is_not_taken_for_the_addition_inside_a_batch_normalization():
+    from edgefer.formats.keeping import kept
+
+    texts = {
+        "conv": "m_1/bn_1/batchnorm/add_1;m_1/conv_1/convolution",
+        "sum": "m_1/add_1/Add;m_1/add_1/Add:0",
+    }
+    assert kept(texts, {"add": ("add",)}) == ["sum"]
+    assert kept(texts, {"bn": ("bn", "conv")}) == ["conv"]
+
+
 def test_scratch_is_where_intermediate_files_go(export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     converted("onnx", export, "entropy")
