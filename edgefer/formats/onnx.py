@@ -12,7 +12,7 @@ import numpy as np
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, IODtype, make_format, refusals
-from edgefer.formats.calibration import ranges
+from edgefer.formats.calibration import AFFINE, ranges
 from edgefer.formats.keeping import kept
 from edgefer.formats.onnx_compact import compact
 from edgefer.formats.onnx_float import keep_in_float
@@ -89,7 +89,7 @@ def _ranges_file(prepared: Path, export: Export, calibration: Calibration) -> Pa
         while (feed := feeds.get_next()) is not None:
             yield dict(zip(names, calibrator.infer_session.run(names, feed), strict=True))
 
-    found = ranges(passes, calibration.method, whole={"image", "probabilities"})
+    found = ranges(passes, calibration.method, AFFINE, whole={"image", "probabilities"})
     limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in found.items()}
     path = export.scratch / f"ranges-{calibration.method}.json"
     c.save_tensors_data(c.TensorsData(c.CalibrationMethod.MinMax, limits), path)
