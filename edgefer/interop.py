@@ -8,7 +8,7 @@ are compared before anybody uses it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ TF_OPS: dict[str, str] = {
     "nn.softmax": "softmax",
 }
 
+# Arguments by their Keras 2 names and by those they have in Keras 3.
+RENAMED: dict[str, dict[str, str]] = {"LeakyReLU": {"alpha": "negative_slope"}}
+
 _LEFT_BEHIND = ("_initializer", "_regularizer", "_constraint")
 
 
@@ -42,6 +45,15 @@ def to_keras3(old: Any, *, tolerance: float = 1e-4) -> Any:
     new = _rebuild_model(old)
     _compare(old, new, tolerance)
     return new
+
+
+def give(layer: Any, weights: Sequence[Any]) -> None:
+    """Set the weights of a layer that has been called, and what it derives from them."""
+    if weights:
+        layer.set_weights(weights)
+    # Normalization derives what it computes with from its weights.
+    if hasattr(layer, "finalize_state"):
+        layer.finalize_state()
 
 
 def _rebuild_model(old: Any) -> Any:
@@ -110,9 +122,10 @@ def _operation(name: str) -> Callable[..., Any]:
 
 def _known_arguments(target: Any, config: dict[str, Any]) -> dict[str, Any]:
     known = set(inspect.signature(target.__init__).parameters) | {"name"}
+    renamed = RENAMED.get(target.__name__, {})
     kept = {
         key: value
-        for key, value in config.items()
+        for key, value in ((renamed.get(key, key), value) for key, value in config.items())
         if key in known and key != "dtype" and not key.endswith(_LEFT_BEHIND)
     }
     # Keras 2 wraps BatchNormalization's axis in a list.
@@ -126,8 +139,7 @@ def _copy_weights(old: Any, made: dict[int, Callable[..., Any]]) -> None:
         new = made.get(id(layer))
         if new is None or hasattr(layer, "_nodes_by_depth") or not hasattr(new, "set_weights"):
             continue
-        weights = layer.get_weights()[: len(new.get_weights())]  # type: ignore[attr-defined]
-        new.set_weights(weights)
+        give(new, layer.get_weights()[: len(new.get_weights())])  # type: ignore[attr-defined]
 
 
 def _compare(old: Any, new: Any, tolerance: float) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from edgefer.backbones.graph import replay
-from edgefer.backbones.rebuilding import copied_weights, difference, give
+from edgefer.backbones.rebuilding import copied_weights, difference
 from edgefer.errors import ConversionError
+from edgefer.interop import RENAMED, give
 
 _LEFT_BEHIND = ("_initializer", "_regularizer", "_constraint")
 _STATES = ("dtype", "trainable")
@@ -88,7 +89,13 @@ def _counterpart(layer: Any, args: tuple[Any, ...]) -> Any:
     target = getattr(tf_keras.layers, kind, None)
     if target is None or not type(layer).__module__.startswith("keras."):
         raise ConversionError(f"layer {layer.name!r} is a {kind}, which tf_keras does not have", hint=_ADVICE)
-    return target(**_known_arguments(target, layer.get_config()))
+    try:
+        return target(**_known_arguments(target, layer.get_config()))
+    except (TypeError, ValueError) as error:  # an activation, say, that only Keras 3 has
+        raise ConversionError(
+            f"layer {layer.name!r} is a {kind} that tf_keras cannot make ({str(error).splitlines()[0]})",
+            hint=_ADVICE,
+        ) from error
 
 
 def _operation(operation: Any, args: tuple[Any, ...]) -> Any:
@@ -139,9 +146,10 @@ def _is_tensor(value: Any) -> bool:
 
 def _known_arguments(target: Any, config: dict[str, Any]) -> dict[str, Any]:
     known = {"name"}.union(*(_parameters(kind) for kind in target.__mro__))
+    before = {new: old for old, new in RENAMED.get(target.__name__, {}).items()}
     return {
         key: value
-        for key, value in config.items()
+        for key, value in ((before.get(key, key), value) for key, value in config.items())
         if key in known and key not in _STATES and not key.endswith(_LEFT_BEHIND)
     }
 

@@ -39,6 +39,12 @@ def affine(kept: Range) -> Affine:
     return Affine(scale, int(np.clip(np.round(LOWEST - low / scale), LOWEST, HIGHEST)))
 
 
+def symmetric(kept: Range) -> Affine:
+    """Codes -127..127 for ``kept``, widened to reach as far below 0 as above it; code 0 is 0."""
+    largest = max(abs(kept.low), abs(kept.high))
+    return Affine(max(largest / HIGHEST, float(np.finfo(np.float32).tiny)), 0)
+
+
 def rounded(values: npt.NDArray[np.floating], to: Affine) -> npt.NDArray[np.float64]:
     """The represented values nearest to ``values``, of the same shape."""
     codes = np.clip(np.round(np.asarray(values, np.float64) / to.scale) + to.zero_point, LOWEST, HIGHEST)

@@ -10,8 +10,9 @@ import numpy as np
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.ensemble import Ensemble
 from edgefer.backbones.graph import replay
-from edgefer.backbones.rebuilding import again, copied_weights, give
+from edgefer.backbones.rebuilding import again, copied_weights
 from edgefer.errors import InputError
+from edgefer.interop import give
 from edgefer.preprocessing import Floats
 from edgefer.spec import InputSpec, Step
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgefer.backbones.graph import operations, replay
 from edgefer.errors import ConversionError
+from edgefer.interop import give
 
 Settings = Callable[[Any], Mapping[str, Any]]
 Weights = Callable[[Any], Sequence[Any]]
@@ -101,15 +102,6 @@ def again(layer: Any, settings: Mapping[str, Any]) -> Any:
             f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again: {first}",
             hint="replace it by layers that Keras brings along",
         ) from error
-
-
-def give(copy: Any, weights: Sequence[Any]) -> None:
-    """Set the weights of a layer that has been called, and what it derives from them."""
-    if weights:
-        copy.set_weights(weights)
-    # Normalization derives what it computes with from its weights.
-    if hasattr(copy, "finalize_state"):
-        copy.finalize_state()
 
 
 def give_all(copy: Any, model: Any) -> None:

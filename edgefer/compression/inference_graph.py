@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from edgefer.backbones.graph import Call, calls, consumers, replay
 from edgefer.backbones.merging import merged
-from edgefer.backbones.rebuilding import again, copied_weights, difference, free_name, give
+from edgefer.backbones.rebuilding import again, copied_weights, difference, free_name
 from edgefer.errors import ConversionError, InputError
+from edgefer.interop import give
 
 Weights = npt.NDArray[np.float64]
 # Folding rounds weights anew: a deep network's outputs move by 1e-5 in float32, by almost 1e-2 in half precision.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,8 +13,10 @@ import numpy as np
 
 from edgefer.artifact import Artifact, IOMode, IOSpec
 from edgefer.contract import SUFFIXES, Container
+from edgefer.errors import ConversionError, EdgeferError
 from edgefer.formats.calibration import Method
 from edgefer.preprocessing import Floats, Pixels, to_floats
+from edgefer.quieting import quiet_native
 from edgefer.spec import InputSpec, LabelSet
 
 IODtype = Literal["uint8", "int8"]
@@ -140,6 +143,22 @@ def make_format(
         own_ranges=own_ranges,
         special=special,
     )
+
+
+@contextmanager
+def refusals(what: str, hint: str = "") -> Iterator[None]:
+    """Run a converter quietly; whatever it raises becomes ``what``, with the first line of its own words.
+
+    Raises:
+        ConversionError: it raises something that is no typed error.
+    """
+    try:
+        with quiet_native():
+            yield
+    except EdgeferError:
+        raise
+    except Exception as error:  # converters raise bare Exceptions and assertions alike
+        raise ConversionError(f"{what} ({first_line(error)})", hint=hint) from error
 
 
 def first_line(error: BaseException) -> str:

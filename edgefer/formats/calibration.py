@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgefer.quantization import LEVELS, Range, affine, rounded
+from edgefer.quantization import HIGHEST, LEVELS, Affine, Range, affine, rounded, symmetric
 
 Method = Literal["minmax", "percentile", "mse", "entropy"]
 Vector = npt.NDArray[np.float64]
@@ -44,25 +44,29 @@ class Histogram:
         return (self.edges[1:] + self.edges[:-1]) / 2
 
 
-def ranges(passes: Passes, method: Method, *, whole: Collection[Any] = ()) -> dict[Any, Range]:
+Rules = Mapping[Method, Callable[[Histogram], Range]]
+"""How each method but ``minmax`` cuts a histogram, for a quantizer of one kind: ``AFFINE`` or ``SYMMETRIC``."""
+
+
+def ranges(passes: Passes, method: Method, rules: Rules, *, whole: Collection[Any] = ()) -> dict[Any, Range]:
     """The range of every tensor that ``passes`` yields, from two passes over the images (one for ``minmax``).
 
-    Tensors in ``whole`` keep all that was seen: the two ends of a network, where codes have a meaning outside.
+    ``rules`` are those of the quantizer that will use the ranges. Tensors in ``whole`` keep all that was seen: the two
+    ends of a network, where codes have a meaning outside.
     """
     seen = _extremes(passes())
     if method == "minmax":
         return seen
     histograms = _histograms(passes(), {key: one for key, one in seen.items() if key not in whole})
-    return seen | {key: choose(histogram, method) for key, histogram in histograms.items()}
+    return seen | {key: choose(histogram, method, rules) for key, histogram in histograms.items()}
 
 
-def choose(histogram: Histogram, method: Method) -> Range:
+def choose(histogram: Histogram, method: Method, rules: Rules) -> Range:
     """The range that ``method`` gives a tensor; it lies inside the histogram's and holds 0 if that does."""
     whole = Range(histogram.low, histogram.high)
     if method == "minmax" or not histogram.low < histogram.high:
         return whole
-    rule = {"percentile": by_percentile, "mse": by_squared_error, "entropy": by_entropy}[method]
-    return rule(histogram)
+    return rules[method](histogram)
 
 
 def by_percentile(histogram: Histogram, percentile: float = PERCENTILE) -> Range:
@@ -89,9 +93,18 @@ def by_squared_error(histogram: Histogram) -> Range:
     return _with_zero(low, high, histogram)
 
 
-def squared_error(histogram: Histogram, kept: Range) -> float:
-    """Mean squared error of the values, each at its bin's centre, as int8 over ``kept`` widened to hold 0."""
-    error = rounded(histogram.centres, affine(kept)) - histogram.centres
+def by_symmetric_error(histogram: Histogram) -> Range:
+    """The magnitude with the smallest mean squared error of rounding and clipping where codes are symmetric."""
+    largest = max(abs(histogram.low), abs(histogram.high))
+    limits = [largest * share for share in np.arange(_STEPS, 0, -1) / _STEPS]
+    return _clipped(
+        min(limits, key=lambda limit: squared_error(histogram, Range(-limit, limit), symmetric)), histogram
+    )
+
+
+def squared_error(histogram: Histogram, kept: Range, codes: Callable[[Range], Affine] = affine) -> float:
+    """Mean squared error of the values, each at its bin's centre, as int8 over ``kept``, as ``codes`` widen it."""
+    error = rounded(histogram.centres, codes(kept)) - histogram.centres
     return float(histogram.counts @ error**2 / histogram.counts.sum())
 
 
@@ -102,16 +115,30 @@ def by_entropy(histogram: Histogram) -> Range:
     tensor has as many magnitudes as its side of an asymmetric range has codes: 256 if it is never negative. The
     first bin, full of what a ReLU cut off, is given its neighbour's count, or it would decide alone.
     """
-    magnitudes, width = _magnitudes(histogram)
+    width = max(abs(histogram.low), abs(histogram.high)) / BINS
     sides = (max(-histogram.low, 0.0), max(histogram.high, 0.0))
 
     def levels(bins: int) -> int:
         clipped = [min(side, bins * width) for side in sides]
         return round(LEVELS * max(clipped) / sum(clipped))
 
+    return _least_divergent(histogram, levels)
+
+
+def by_symmetric_entropy(histogram: Histogram) -> Range:
+    """As ``by_entropy``, with the 128 magnitudes of the source."""
+    return _least_divergent(histogram, lambda _bins: HIGHEST + 1)
+
+
+def _least_divergent(histogram: Histogram, levels: Callable[[int], int]) -> Range:
+    """Clip where so many bins, merged into as many as ``levels`` says, diverge least from the true distribution."""
+    magnitudes, width = _magnitudes(histogram)
     candidates = [bins for bins in range(LEVELS // 2, BINS + 1, 16) if bins >= levels(bins)]
     best = min(reversed(candidates), key=lambda bins: _divergence(magnitudes, bins, levels(bins)))
-    limit = best * width
+    return _clipped(best * width, histogram)
+
+
+def _clipped(limit: float, histogram: Histogram) -> Range:
     return _with_zero(max(histogram.low, -limit), min(histogram.high, limit), histogram)
 
 
@@ -149,6 +176,13 @@ def _with_zero(low: float, high: float, histogram: Histogram) -> Range:
         min(low, max(0.0, histogram.low)) if histogram.high >= 0 else low,
         max(high, min(0.0, histogram.high)) if histogram.low <= 0 else high,
     )
+
+
+AFFINE: Rules = {"percentile": by_percentile, "mse": by_squared_error, "entropy": by_entropy}
+"""For quantizers that give each range all 256 codes: TFLite's and ONNX Runtime's."""
+
+SYMMETRIC: Rules = {"percentile": by_percentile, "mse": by_symmetric_error, "entropy": by_symmetric_entropy}
+"""For quantizers whose codes reach as far below 0 as above it: Core ML's."""
 
 
 def _extremes(batches: Iterable[Mapping[Any, npt.NDArray[np.float32]]]) -> dict[Any, Range]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgefer.errors import ConversionError, EdgeferError
-from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, first_line, make_format
+from edgefer.errors import ConversionError
+from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype, make_format, refusals
 from edgefer.formats.coreml_activations import quantize
 from edgefer.formats.coreml_guide import guide
 from edgefer.formats.coreml_package import SPECIFICATIONS, Precision, System, float_package, io_of
@@ -19,7 +18,6 @@ from edgefer.formats.coreml_weights import (
     palette,
     pruned_palette,
 )
-from edgefer.quieting import quiet_native
 from edgefer.runtimes.mil.contract import MINIMUM_OS, differences
 from edgefer.runtimes.mil.package import describe
 
@@ -27,6 +25,8 @@ from edgefer.runtimes.mil.package import describe
 GROUP = 8
 # Without training on, F1 falls steeply beyond: benchmarks/coreml_accuracy.py shows what this costs.
 SPARSITY = 0.3
+
+_UNCOMPRESSED = ("coremltools cannot compress the network", "try another precision")
 
 
 def _float(precision: Precision) -> Callable[..., Converted]:
@@ -42,7 +42,7 @@ def _compressed(precision: str, compression: Compression) -> Callable[..., Conve
     def export_format(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) -> Converted:
         base = float_package(export, "fp16", compression.system)
         payload = export.scratch / f"{precision}.mlpackage"
-        with _refusals():
+        with refusals(*_UNCOMPRESSED):
             import coremltools as ct
 
             compression.apply(ct.models.MLModel(str(base), skip_model_load=True)).save(str(payload))
@@ -56,25 +56,10 @@ def _w8a8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
     if calibration is None:
         raise ConversionError("this format needs calibration images")
     payload = export.scratch / "w8a8.mlpackage"
-    with _refusals():
+    with refusals(*_UNCOMPRESSED):
         model, config = quantize(export, calibration)
         model.save(str(payload))
     return _checked(export, payload, "iOS17", config)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Run coremltools' compression quietly; what its passes raise, which may be anything, becomes one line."""
-    try:
-        with quiet_native():
-            yield
-    except EdgeferError:
-        raise
-    except Exception as error:
-        raise ConversionError(
-            f"coremltools cannot compress the network ({first_line(error)})",
-            hint="try another precision",
-        ) from error
 
 
 def _checked(export: Export, payload: Path, system: System, config: Mapping[str, Any]) -> Converted:

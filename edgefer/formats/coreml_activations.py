@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefer.formats.base import Calibration, Export
-from edgefer.formats.calibration import ranges
+from edgefer.formats.calibration import SYMMETRIC, ranges
 from edgefer.formats.coreml_package import INPUT, float_package, graph_names
 from edgefer.formats.keeping import kept
 from edgefer.quantization import Range
@@ -34,7 +34,7 @@ def quantize(export: Export, calibration: Calibration) -> tuple[Any, dict[str, A
     """
     base = float_package(export, "fp16")
     package = open_package(base)
-    found = ranges(_passes(package, export, calibration), calibration.method, whole={INPUT})
+    found = ranges(_passes(package, export, calibration), calibration.method, SYMMETRIC, whole={INPUT})
     float_operations = _kept_float(package, export, calibration)
     model = _with_activations(base, found, float_operations)
     return _with_weights(model, float_operations), {

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgefer.artifact import IOSpec, TensorSpec
-from edgefer.errors import ConversionError
-from edgefer.formats.base import Export, first_line
-from edgefer.quieting import quiet_native
+from edgefer.formats.base import Export, refusals
 
 INPUT = "image"
 PROBABILITIES = "classLabel_probs"  # coremltools' fixed name for a classifier's dictionary
@@ -35,11 +33,8 @@ def float_package(export: Export, precision: Precision, system: System = "iOS17"
     """
     payload = export.scratch / f"{precision}-{system}.mlpackage"
     if not payload.exists():
-        try:
-            with quiet_native():
-                _convert(export, precision, system).save(str(payload))
-        except Exception as error:  # coremltools raises whatever its passes raise
-            raise ConversionError(f"coremltools refuses the network ({first_line(error)})") from error
+        with refusals("coremltools refuses the network"):
+            _convert(export, precision, system).save(str(payload))
     return payload
 
 

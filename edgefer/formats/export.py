@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +34,35 @@ def export_backbone(backbone: Backbone, mode: IOMode, scratch: Path, batches: tu
     shape = (None, spec.height, spec.width, spec.pixel_channels if mode == "raw" else spec.channels)
     archive = keras.export.ExportArchive()
     archive.track(resource)
-    archive.add_endpoint(
-        "float32", lambda image: {"probabilities": function(image)}, [_tensor(tf, shape, tf.float32)]
-    )
-    if mode == "raw":
-        archive.add_endpoint(
-            "uint8",
-            lambda image: {"probabilities": function(tf.cast(image, tf.float32))},
-            [_tensor(tf, shape, tf.uint8)],
-        )
     directory = scratch / "savedmodel"
-    _write(archive, directory)
+    with _calls_opened():
+        archive.add_endpoint(
+            "float32", lambda image: {"probabilities": function(image)}, [_tensor(tf, shape, tf.float32)]
+        )
+        if mode == "raw":
+            archive.add_endpoint(
+                "uint8",
+                lambda image: {"probabilities": function(tf.cast(image, tf.float32))},
+                [_tensor(tf, shape, tf.uint8)],
+            )
+        _write(archive, directory)
     return Export(directory, scratch, mode, folded, spec, backbone.labels, batches)
+
+
+@contextmanager
+def _calls_opened() -> Iterator[None]:
+    """Have functions that layers compile for themselves traced as part of the graph that calls them.
+
+    Keras compiles grouped convolutions so, and neither coremltools nor ONNX Runtime looks into a call.
+    """
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _write(archive: Any, directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import Any
 
 from edgefer.backbones.graph import Call, calls, consumers
@@ -70,4 +71,12 @@ def kept(operations: Mapping[str, str], layers: Mapping[str, tuple[str, ...]]) -
 
 
 def _origins(text: str) -> set[str]:
-    return {_ADDED.sub("", part) for part in re.split(r"[;/:]", text) if _ADDED.search(part)}
+    """The layers in whose scopes the operations of ``text`` stand.
+
+    An operation's own name is none of a layer, nor is what a batch normalization is made of: their ``add_1`` is not
+    that of a layer called ``add``.
+    """
+    scopes: set[str] = set()
+    for path in text.split(";"):
+        scopes.update(takewhile(lambda scope: scope != "batchnorm", path.split("/")[:-1]))
+    return {_ADDED.sub("", scope) for scope in scopes if _ADDED.search(scope)}

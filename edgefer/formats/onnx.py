@@ -11,12 +11,11 @@ import numpy as np
 
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
-from edgefer.formats.calibration import ranges
+from edgefer.formats.base import Calibration, Converted, Export, IODtype, make_format, refusals
+from edgefer.formats.calibration import AFFINE, ranges
 from edgefer.formats.keeping import kept
 from edgefer.formats.onnx_compact import compact
 from edgefer.formats.onnx_float import keep_in_float
-from edgefer.quieting import quiet_native
 
 OPSET = 17  # the newest that every runtime release of the last years reads and tf2onnx writes
 
@@ -30,8 +29,9 @@ def _fp16(export: Export, _calibration: Calibration | None, _io_dtype: IODtype) 
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     payload = export.scratch / "fp16.onnx"
-    with quiet_native():
-        model = onnx.load(_float_graph(export))
+    graph = _float_graph(export)
+    with refusals("ONNX Runtime cannot make the network float16"):
+        model = onnx.load(graph)
         onnx.save(convert_float_to_float16(model, keep_io_types=True), payload)
     return Converted(payload, _io(export))
 
@@ -45,7 +45,7 @@ def _int8(export: Export, calibration: Calibration | None, _io_dtype: IODtype) -
         raise ConversionError("this format needs calibration images")
     prepared, payload = _prepared(export), export.scratch / "int8.onnx"
     float_nodes = _nodes_kept_float(prepared, calibration)
-    with quiet_native():
+    with refusals("ONNX Runtime cannot quantize the network", "try onnx-fp32 or onnx-fp16"):
         cache = None if calibration.method == "minmax" else _ranges_file(prepared, export, calibration)
         q.quantize_static(
             str(prepared),
@@ -89,7 +89,7 @@ def _ranges_file(prepared: Path, export: Export, calibration: Calibration) -> Pa
         while (feed := feeds.get_next()) is not None:
             yield dict(zip(names, calibrator.infer_session.run(names, feed), strict=True))
 
-    found = ranges(passes, calibration.method, whole={"image", "probabilities"})
+    found = ranges(passes, calibration.method, AFFINE, whole={"image", "probabilities"})
     limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in found.items()}
     path = export.scratch / f"ranges-{calibration.method}.json"
     c.save_tensors_data(c.TensorsData(c.CalibrationMethod.MinMax, limits), path)
@@ -116,15 +116,11 @@ def _prepared(export: Export) -> Path:
     from onnxruntime.quantization import shape_inference
 
     graph, prepared = _float_graph(export).resolve(), (export.scratch / "prepared.onnx").resolve()
-    try:
-        # It leaves scratch files in the current folder, above all when it fails.
-        with quiet_native(), chdir(export.scratch):
-            shape_inference.quant_pre_process(str(graph), str(prepared))
-    except Exception as error:  # it raises bare Exceptions and assertions alike
-        raise ConversionError(
-            f"ONNX Runtime cannot infer the network's shapes ({first_line(error)})",
-            hint="try onnx-fp32 or onnx-fp16",
-        ) from error
+    refused = refusals("ONNX Runtime cannot infer the network's shapes", "try onnx-fp32 or onnx-fp16")
+    # It leaves scratch files in the current folder, above all when it fails.
+    with refused, chdir(export.scratch):
+        # Attention works the batch's size out twice; of two unknown sizes that meet, both are the batch's.
+        shape_inference.quant_pre_process(str(graph), str(prepared), auto_merge=True)
     return prepared
 
 
@@ -143,7 +139,7 @@ def _float_graph(export: Export) -> Path:
     """The float32 ONNX file, made once for all formats of a call."""
     payload = export.scratch / "fp32.onnx"
     if not payload.exists():
-        with quiet_native():
+        with refusals("tf2onnx refuses the network"):
             payload.write_bytes(_convert(export))
     return payload
 
@@ -156,12 +152,9 @@ def _convert(export: Export) -> bytes:
     saved = tf.saved_model.load(str(export.directory))  # owns the variables while the signature is used
     signature = saved.signatures[dtype.name]
     function = tf.function(lambda image: {"probabilities": signature(image=image)["probabilities"]})
-    try:
-        model, _ = tf2onnx.convert.from_function(
-            function, [tf.TensorSpec((None, *export.shape), dtype, name="image")], opset=OPSET
-        )
-    except Exception as error:  # tf2onnx raises ValueError, KeyError, RuntimeError alike
-        raise ConversionError(f"tf2onnx refuses the network ({first_line(error)})") from error
+    model, _ = tf2onnx.convert.from_function(
+        function, [tf.TensorSpec((None, *export.shape), dtype, name="image")], opset=OPSET
+    )
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     _without_erfc(model.graph)
     content: bytes = model.SerializeToString()

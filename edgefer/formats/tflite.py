@@ -10,7 +10,7 @@ import numpy as np
 
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, IODtype, first_line, make_format
+from edgefer.formats.base import Calibration, Converted, Export, IODtype, make_format, refusals
 from edgefer.formats.tflite_compact import compact
 from edgefer.formats.tflite_int8 import quantize
 from edgefer.formats.tflite_sparse import with_sparse_kernels
@@ -89,18 +89,10 @@ def _converter(
                 hint="leave --calibration-method and --keep-float to int8 formats",
             )
         key = signature if export.mode == "raw" else "float32"
-        try:
-            with quiet_native():
-                converter = tf.lite.TFLiteConverter.from_saved_model(
-                    str(export.directory), signature_keys=[key]
-                )
-                configure(converter, tf, export, calibration, io_dtype)
-                content = _content(converter, tf, export, calibration, io_dtype)
-                content = finish(content)
-        except ConversionError:
-            raise
-        except Exception as error:  # the converter raises its own and bare runtime errors
-            raise ConversionError(f"TFLiteConverter refuses the network ({first_line(error)})") from error
+        with refusals("TFLiteConverter refuses the network"):
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(export.directory), signature_keys=[key])
+            configure(converter, tf, export, calibration, io_dtype)
+            content = finish(_content(converter, tf, export, calibration, io_dtype))
         payload = export.scratch / f"{precision}.tflite"
         payload.write_bytes(compact(content))
         return Converted(payload, _describe(payload, export))

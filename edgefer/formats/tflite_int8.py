@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgefer.formats.base import Calibration
-from edgefer.formats.calibration import ranges
+from edgefer.formats.calibration import AFFINE, ranges
 from edgefer.formats.keeping import kept
 
 Samples = Callable[[], Iterator[dict[str, Any]]]
@@ -36,7 +36,9 @@ def quantize(converter: Any, samples: Samples, calibration: Calibration, io_type
     if calibration.method != "minmax":
         _set_ranges(
             graph,
-            ranges(_passes(observed, samples, _observed(graph)), calibration.method, whole=_ends(graph)),
+            ranges(
+                _passes(observed, samples, _observed(graph)), calibration.method, AFFINE, whole=_ends(graph)
+            ),
         )
     content: bytes = mlir_quantize(
         bytes(flatbuffer_utils.convert_object_to_bytearray(model)),

@@ -10,13 +10,15 @@ from hypothesis.extra import numpy as arrays
 
 from edgefer.errors import ConversionError, InputError
 from edgefer.formats.calibration import (
+    AFFINE,
+    SYMMETRIC,
     Histogram,
     by_percentile,
     choose,
     ranges,
     squared_error,
 )
-from edgefer.quantization import Range
+from edgefer.quantization import Range, affine, symmetric
 
 METHODS = ["minmax", "percentile", "mse", "entropy"]
 CLIPPING = METHODS[1:]
@@ -31,19 +33,28 @@ def histograms(draw):
     return Histogram(low, low + width, counts)
 
 
-@given(histograms(), st.sampled_from(METHODS))
-def test_a_range_lies_inside_what_was_seen_and_keeps_zero_where_it_was_seen(histogram, method):
-    low, high = choose(histogram, method)
+@given(histograms(), st.sampled_from(METHODS), st.sampled_from([AFFINE, SYMMETRIC]))
+def test_a_range_lies_inside_what_was_seen_and_keeps_zero_where_it_was_seen(histogram, method, rules):
+    low, high = choose(histogram, method, rules)
     assert histogram.low <= low <= high <= histogram.high
     if histogram.low <= 0 <= histogram.high:
         assert low <= 0 <= high
 
 
-@given(histograms())
-def test_the_squared_error_is_never_worse_than_that_of_the_whole_range(histogram):
-    whole = Range(histogram.low, histogram.high)
+@given(histograms(), st.sampled_from([(AFFINE, affine), (SYMMETRIC, symmetric)]))
+def test_the_squared_error_is_never_worse_than_that_of_the_whole_range(histogram, scheme):
+    rules, codes = scheme
+    whole, chosen = Range(histogram.low, histogram.high), choose(histogram, "mse", rules)
     # One part in 1e9 is float64 rounding of the same sum.
-    assert squared_error(histogram, choose(histogram, "mse")) <= squared_error(histogram, whole) * (1 + 1e-9)
+    assert squared_error(histogram, chosen, codes) <= squared_error(histogram, whole, codes) * (1 + 1e-9)
+
+
+def test_ranges_for_symmetric_codes_are_chosen_for_symmetric_codes():
+    """Half the codes are lost on what a ReLU leaves, so that it pays to cut off more of it."""
+    seen = histogram_of(np.abs(np.random.default_rng(0).standard_t(4, size=200_000)))
+    with_half, with_all = (choose(seen, "mse", rules) for rules in (SYMMETRIC, AFFINE))
+    assert with_half.high < 0.8 * with_all.high
+    assert squared_error(seen, with_half, symmetric) < 0.9 * squared_error(seen, with_all, symmetric)
 
 
 @given(histograms(), st.floats(50.5, 100))
@@ -62,19 +73,21 @@ def histogram_of(values):
     return Histogram(float(edges[0]), float(edges[-1]), counts.astype(np.float64))
 
 
+@pytest.mark.parametrize("rules", [AFFINE, SYMMETRIC])
 @pytest.mark.parametrize("method", CLIPPING)
-def test_a_lone_outlier_is_cut_off(method):
+def test_a_lone_outlier_is_cut_off(method, rules):
     values = np.concatenate([np.abs(np.random.default_rng(0).normal(size=1_000_000)), [12.0]])
-    chosen = choose(histogram_of(values), method)
+    chosen = choose(histogram_of(values), method, rules)
     # The largest of a million half-normal values is about 5. Cut at 6 the outlier costs 36 / 1e6 in mean squared
     # error, and rounding with half the step saves 1.4e-4.
     assert 3 < chosen.high < 9
     assert chosen.low == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.parametrize("rules", [AFFINE, SYMMETRIC])
 @pytest.mark.parametrize("method", CLIPPING)
-def test_evenly_spread_values_lose_next_to_nothing(method):
-    chosen = choose(histogram_of(np.linspace(-1, 1, 100_000)), method)
+def test_evenly_spread_values_lose_next_to_nothing(method, rules):
+    chosen = choose(histogram_of(np.linspace(-1, 1, 100_000)), method, rules)
     # A step of the squared error's grid is 1/64; entropy looks at every 16th of 2048 bins.
     assert chosen.low < -0.97
     assert chosen.high > 0.97
@@ -82,7 +95,7 @@ def test_evenly_spread_values_lose_next_to_nothing(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_constant_tensor_keeps_its_value(method):
-    found = ranges(lambda: [{"a": np.full((2, 3), 4.0, np.float32)}], method)
+    found = ranges(lambda: [{"a": np.full((2, 3), 4.0, np.float32)}], method, AFFINE)
     assert found == {"a": (4.0, 4.0)}
 
 
@@ -92,9 +105,9 @@ def test_ranges_gather_over_passes_and_leave_the_ends_whole():
         {"in": np.float32([0, 255 + n]), "t": rng.normal(size=5000).astype(np.float32)} for n in range(3)
     ]
     batches[1]["t"][0] = 40
-    seen = ranges(lambda: batches, "minmax")
+    seen = ranges(lambda: batches, "minmax", AFFINE)
     assert seen["t"].high == 40
-    found = ranges(lambda: batches, "percentile", whole={"in"})
+    found = ranges(lambda: batches, "percentile", AFFINE, whole={"in"})
     assert found["in"] == (0, 257)
     # 1.5 of 15,000 values are above the percentile: the outlier and the half of the next, a normal value.
     assert found["t"].high < 6
@@ -284,6 +297,17 @@ def test_numbered_names_are_told_apart():
     }
     assert kept(texts, {"conv2d_1": ("conv2d_1",)}) == ["b"]
     assert kept(texts, {"conv2d": ("conv2d",)}) == ["a", "c"]
+
+
+def test_a_layer_is_not_taken_for_the_addition_inside_a_batch_normalization():
+    from edgefer.formats.keeping import kept
+
+    texts = {
+        "conv": "m_1/bn_1/batchnorm/add_1;m_1/conv_1/convolution",
+        "sum": "m_1/add_1/Add;m_1/add_1/Add:0",
+    }
+    assert kept(texts, {"add": ("add",)}) == ["sum"]
+    assert kept(texts, {"bn": ("bn", "conv")}) == ["conv"]
 
 
 def test_scratch_is_where_intermediate_files_go(export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -46,7 +46,7 @@ def test_failed_shape_inference_is_one_line_and_leaves_the_current_folder_clean(
 ):
     from edgefer.formats.onnx import FORMATS
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         Path("sym_shape_infer_temp.onnx").touch()
         raise Exception("Incomplete symbolic shape inference\nsecond line")
 
@@ -83,3 +83,53 @@ def test_exact_gelu_is_in_onnxs_own_operations(tmp_path: Path):
     (found,) = session.run(None, {"image": pixels})
     exact = tf.saved_model.load(str(export.directory)).signatures["uint8"](image=tf.constant(pixels))
     assert np.allclose(found, exact["probabilities"], atol=1e-6)
+
+
+def converted(export, name: str, method: str = "minmax") -> Path:
+    from edgefer.pipeline import known_formats
+
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1)).astype(np.uint8)
+    return known_formats()[name].export(export, Calibration(pixels, {}, method), "uint8").payload
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "name"),
+    [
+        ("onnxruntime.transformers.float16", "convert_float_to_float16", "onnx-fp16"),
+        ("onnxruntime.quantization", "quantize_static", "onnx-int8"),
+    ],
+)
+def test_whatever_onnx_runtime_raises_is_one_line(
+    module: str, function: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(f"{module}.{function}", fail)
+    with pytest.raises(ConversionError, match=r"ONNX Runtime cannot .* \(AssertionError\)"):
+        converted(exported(tmp_path / "scratch"), name)
+
+
+def grouped():
+    image = keras.Input((8, 8, 1))
+    value = keras.layers.Conv2D(4, 3)(image)
+    value = keras.layers.GlobalAveragePooling2D()(
+        keras.layers.Conv2D(6, 3, groups=2, activation="relu")(value)
+    )
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(value))
+
+
+def attentive():
+    image = keras.Input((8, 8, 1))
+    value = keras.layers.Reshape((16, 4))(keras.layers.Conv2D(4, 2, strides=2)(image))
+    value = keras.layers.Flatten()(keras.layers.MultiHeadAttention(2, 3)(value, value))
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(value))
+
+
+@pytest.mark.parametrize("build", [grouped, attentive])
+@pytest.mark.parametrize("name", ["onnx-int8", "coreml-w8a8", "tflite-int8"])
+def test_grouped_convolutions_and_attention_are_quantized_in_every_container(
+    build, name: str, tmp_path: Path
+):
+    backbone = Backbone(build(), GRAY, LabelSet(source="two", names=("a", "b")), (), "small", "")
+    assert converted(export_backbone(backbone, "raw", tmp_path), name).exists()

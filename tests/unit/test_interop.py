@@ -49,6 +49,19 @@ def test_a_keras2_network_computes_the_same_in_keras3(build):
     np.testing.assert_allclose(np.asarray(new(images)), np.asarray(model(images)), atol=2e-5)
 
 
+def test_what_keras3_calls_otherwise_and_what_a_layer_derives_come_along():
+    from edgefer.interop import to_keras3
+
+    image = tf_keras.Input((8, 8, 1))
+    front = old.Normalization()
+    front.adapt(np.random.default_rng(0).normal(5, 3, (50, 8, 8, 1)).astype("float32"))
+    value = old.LeakyReLU(alpha=0.01)(front(image))
+    new = to_keras3(tf_keras.Model(image, old.Flatten()(value)))
+    assert [layer.negative_slope for layer in new.layers if hasattr(layer, "negative_slope")] == [
+        pytest.approx(0.01)
+    ]
+
+
 def test_a_tensorflow_call_without_counterpart_is_named():
     import tensorflow as tf
 

@@ -121,6 +121,21 @@ def test_a_layer_that_tf_keras_does_not_have_is_named():
         to_tf_keras(model)
 
 
+def test_a_slope_goes_by_the_name_it_has_in_tf_keras():
+    import keras
+
+    model = small(keras.layers.LeakyReLU(0.01, name="leaky"))
+    assert float(to_tf_keras(model).get_layer("leaky").alpha) == pytest.approx(0.01)
+
+
+def test_an_activation_that_tf_keras_does_not_have_is_named():
+    import keras
+
+    model = small(keras.layers.Activation("hard_silu", name="swish"))
+    with pytest.raises(ConversionError, match=r"layer 'swish' is a Activation that tf_keras cannot make"):
+        to_tf_keras(model)
+
+
 def test_somebodys_own_layer_is_no_layer_of_that_name():
     import keras
 
