@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgefer.cli import console
+from edgefer.extras import extra_of_packages
 
 if TYPE_CHECKING:
     from edgefer.bench.target import Target
@@ -20,10 +20,6 @@ TWINS = {
     "onnxruntime": ("onnxruntime-gpu",),
     "tensorflow-cpu": ("tensorflow",),
 }
-EXTRAS = ("data", "metrics", "tflite", "onnx", "report", "train", "convert", "compress", "pretrained")
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_EXTRA = re.compile(r"extra == ['\"](\w+)['\"]")
-_SYSTEM = re.compile(r"platform_system (==|!=) ['\"](\w+)['\"]")
 
 
 @click.command(name="doctor")
@@ -47,21 +43,8 @@ def command(as_json: bool) -> None:
 
 
 def _packages() -> list[dict[str, str]]:
-    """Every package of the extras, under the smallest that brings it. Nothing is imported for it."""
-    extra_of: dict[str, str] = {}
-    for extra in EXTRAS:
-        for name in _names(extra):
-            extra_of.setdefault(name, extra)
-    return [_package(name, extra) for name, extra in extra_of.items()]
-
-
-def _names(extra: str) -> list[str]:
-    """The packages that one extra asks for on this operating system."""
-    texts = [
-        text for text in requires("edgefer") or () if (found := _EXTRA.search(text)) and found[1] == extra
-    ]
-    names = [match[0] for text in texts if _applies(text) and (match := _NAME.match(text))]
-    return [name for name in names if name != "edgefer"]
+    """Every package of the extras. Nothing is imported for it."""
+    return [_package(name, extra) for name, extra in extra_of_packages().items()]
 
 
 def _package(name: str, extra: str) -> dict[str, str]:
@@ -69,12 +52,6 @@ def _package(name: str, extra: str) -> dict[str, str]:
     found = next(filter(None, map(_installed, (name, *TWINS.get(name, ())))), "")
     remedy = "" if found else f"pip install 'edgefer[{extra}]'"
     return {"package": name, "extra": extra, "installed": found, "install": remedy}
-
-
-def _applies(requirement: str) -> bool:
-    """Whether the requirement is meant for this operating system."""
-    wanted = _SYSTEM.search(requirement)
-    return not wanted or (platform.system() == wanted[2]) == (wanted[1] == "==")
 
 
 def _installed(name: str) -> str:

@@ -13,7 +13,7 @@ import click
 import edgefer
 import edgefer.cli as rooms
 from edgefer import interrupts
-from edgefer.errors import EdgeferError
+from edgefer.errors import EdgeferError, MissingExtraError
 
 NOT_COMMANDS = {
     "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated", "bench_hosts",
@@ -87,7 +87,10 @@ def _interrupted() -> NoReturn:
 def _fail(error: Exception) -> NoReturn:
     """One line and the exit code of what went wrong; what nobody foresaw keeps its traceback."""
     from edgefer.cli import console
+    from edgefer.extras import extra_of_module
 
+    if isinstance(error, ModuleNotFoundError) and error.name and (extra := extra_of_module(error.name)):
+        error = MissingExtraError(error.name.partition(".")[0], extra)
     if isinstance(error, click.ClickException):
         console.fail(error.format_message())
         sys.exit(2)

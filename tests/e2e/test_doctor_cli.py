@@ -67,14 +67,14 @@ def test_a_missing_package_comes_with_its_command(monkeypatch):
 
 
 def test_every_package_of_the_extras_is_listed_for_this_system(monkeypatch):
-    from edgefer.cli import doctor as module
+    from edgefer import extras
 
-    monkeypatch.setattr(module.platform, "system", lambda: "Darwin")
-    assert "tensorflow" in module._names("train")
-    assert "tensorflow-cpu" not in module._names("train")
-    monkeypatch.setattr(module.platform, "system", lambda: "Linux")
-    assert "tensorflow-cpu" in module._names("train")
-    assert "tensorflow" not in module._names("train")
+    monkeypatch.setattr(extras.platform, "system", lambda: "Darwin")
+    assert "tensorflow" in extras.extra_of_packages()
+    assert "tensorflow-cpu" not in extras.extra_of_packages()
+    monkeypatch.setattr(extras.platform, "system", lambda: "Linux")
+    assert "tensorflow-cpu" in extras.extra_of_packages()
+    assert "tensorflow" not in extras.extra_of_packages()
 
 
 def test_nothing_heavy_is_imported():
