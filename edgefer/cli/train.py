@@ -57,6 +57,7 @@ def command(
     the other, with the settings of --set and --epochs that are about training, and joined into one network.
     """
     from edgefer.recipe_loading import load_single, naming_lines
+    from edgefer.training.folder import RunFolder
 
     overrides = (*settings, *((f"training.epochs={epochs}",) if epochs else ()))
     if is_ensemble(recipe):
@@ -67,6 +68,8 @@ def command(
     try:
         with naming_lines(recipe, overrides):
             _check_stages(chosen)
+            if not resume:
+                RunFolder(folder).check_free()
             trained = _train(chosen, _load_data(chosen, data), folder, resume, overrides)
     except KeyboardInterrupt:
         _say_how_to_resume(folder)
@@ -102,10 +105,11 @@ def _load_data(recipe: Recipe, data: str | None) -> Dataset:
 
 
 def _train(recipe: Recipe, dataset: Dataset, out: Path, resume: bool, overrides: tuple[str, ...]) -> Trained:
+    from edgefer.backbones.startup import start_keras
     from edgefer.training.run import Hooks
     from edgefer.training.trainer import train
 
-    _start_keras()
+    start_keras()
     with console.progress(f"training {recipe.id}") as advance:
         hooks = Hooks(step=advance, epoch=_tell, note=console.note)
         return train(recipe, dataset, out, resume=resume, overrides=overrides, hooks=hooks)
@@ -114,12 +118,13 @@ def _train(recipe: Recipe, dataset: Dataset, out: Path, resume: bool, overrides:
 def _train_ensemble(
     recipe: str, settings: tuple[str, ...], data: str | None, out: Path | None, resume: bool, as_json: bool
 ) -> None:
+    from edgefer.backbones.startup import start_keras
     from edgefer.recipe_loading import naming_lines
     from edgefer.training.run import Hooks
 
     asked = read_ensemble(recipe, settings)
     folder = out or Path("runs") / asked.recipe.id
-    _start_keras()
+    start_keras()
     try:
         with naming_lines(recipe, asked.own), console.progress(f"training {asked.recipe.id}") as advance:
             hooks = Hooks(step=advance, epoch=_tell, note=console.note)
@@ -131,16 +136,6 @@ def _train_ensemble(
         console.print_json(trained.record)
     else:
         show_ensemble(trained)
-
-
-def _start_keras() -> None:
-    from edgefer.backbones.startup import start_keras
-    from edgefer.errors import MissingExtraError
-
-    try:
-        start_keras()
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from error
 
 
 def _tell(epoch: Epoch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,9 +129,22 @@ def _label_set(listing: _Listing, label_set: str) -> LabelSet:
     if label_set != _OWN_NAMES:
         return LABEL_SETS[label_set]
     names = tuple(sorted(set(listing.classes)))
+    _refuse_twins(names, listing.files[0].parent)
     if len(names) < 2:
         raise InputError(f"{listing.files[0].parent} is the only class folder", hint="two classes are needed")
     return LabelSet(source=_OWN_NAMES, names=names)
+
+
+def _refuse_twins(names: Sequence[str], place: Path) -> None:
+    """Train/Happy and test/happy are hardly meant to be two classes; nor is an accent that a Mac writes its own way."""
+    first: dict[str, str] = {}
+    for name in names:
+        folded = unicodedata.normalize("NFC", name).casefold()
+        if first.setdefault(folded, name) != name:
+            raise InputError(
+                f"{place.parent}: the class folders {first[folded]!r} and {name!r} are one name written in two ways",
+                hint="rename one of them",
+            )
 
 
 def _names(listing: _Listing, labels: LabelSet, path: Path) -> list[str]:

@@ -99,6 +99,7 @@ def _open(
         hooks.note(f"training starts from {state.weights}")
     before = lineage_before(recipe)
     _tell_of_trained_rows(before, recipe, dataset, hooks)
+    _tell_of_missing_classes(dataset, hooks)
     backbone = Backbone(model_of(learner), recipe.input, dataset.labels, before, recipe.id, sha256="")
     return Run(recipe, dataset, folder, hooks, backbone, learner, taught), state
 
@@ -111,6 +112,13 @@ def _tell_of_trained_rows(before: Lineage, recipe: Recipe, dataset: Dataset, hoo
             f"{recipe.backbone.weights} was trained on rows dealt otherwise, most likely on many of these test rows of "
             f"{dataset.name}: scores on them prove nothing"
         )
+
+
+def _tell_of_missing_classes(dataset: Dataset, hooks: Hooks) -> None:
+    there = np.unique(dataset.split("train").labels)
+    missing = [name for number, name in enumerate(dataset.labels.names) if number not in there]
+    if missing:
+        hooks.note(f"no training row is of {', '.join(missing)}: the network cannot learn to tell them")
 
 
 def _lessons(recipe: Recipe, dataset: Dataset, hooks: Hooks) -> Lessons | None:
@@ -197,7 +205,7 @@ def _fit(run: Run, history: tuple[Epoch, ...], number: int) -> float:
 def _diverged(run: Run, what: str, number: int) -> TrainingError:
     return TrainingError(
         f"{what} of epoch {number} of {run.recipe.id}",
-        hint=f"lower training.learning_rate; {number - 1} finished epochs are kept in {run.folder.path}",
+        hint="begin again with a lower training.learning_rate and another --out; --resume keeps to a run's settings",
     )
 
 

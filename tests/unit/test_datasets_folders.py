@@ -296,3 +296,11 @@ def test_ferplus_folders_name_what_is_wrong(tmp_path: Path, old: str, new: str, 
     labels.write_text(labels.read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("twins", [("Happy", "happy"), ("gl\u00fccklich", "glu\u0308cklich")])
+def test_one_class_written_in_two_ways_is_named(tmp_path: Path, twins: tuple[str, str]) -> None:
+    class_folders(tmp_path / "train", (twins[0], "sad"), 4)
+    class_folders(tmp_path / "test", (twins[1], "sad"), 2)
+    with pytest.raises(InputError, match="are one name written in two ways; rename one of them"):
+        load(tmp_path)

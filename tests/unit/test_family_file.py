@@ -9,7 +9,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from training_samples import NAMES, build_tiny, tiny_dataset, tiny_recipe
+from training_samples import NAMES, UNTAUGHT, build_tiny, tiny_dataset, tiny_recipe
 
 from edgefer.errors import InputError, SettingError, UntrustedCodeError
 from edgefer.files import sha256_of
@@ -49,6 +49,15 @@ def test_layers_that_were_frozen_in_the_file_train(saved, tmp_path):
     assert np.abs(before - after).max() > 1e-4
 
 
+def test_a_network_without_a_softmax_is_refused_before_it_trains(saved, tmp_path):
+    model = keras.saving.load_model(saved)
+    model.layers[-1].activation = keras.activations.linear
+    model.save(tmp_path / "logits.keras")
+    with pytest.raises(SettingError, match=r"logits\.keras: its answers do not sum to 1"):
+        train(from_file(tmp_path / "logits.keras"), tiny_dataset(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_how_the_file_was_made_stays_in_the_lineage(saved, tmp_path):
     first = train(from_file(saved), tiny_dataset(), tmp_path / "first")
     second = train(from_file(first.path), tiny_dataset(), tmp_path / "second")
@@ -63,11 +72,12 @@ def test_a_start_that_was_trained_on_the_test_rows_is_named(saved, tmp_path):
     notes: list[str] = []
     hooks = Hooks(note=notes.append)
     train(from_file(first.path), tiny_dataset(), tmp_path / "same", hooks=hooks)
-    assert notes == []
+    assert notes == [UNTAUGHT]
     train(from_file(first.path), dealt_anew, tmp_path / "other", hooks=hooks)
-    assert notes == [
+    assert notes[1:] == [
         f"{first.path} was trained on rows dealt otherwise, most likely on many of these test rows of tiny: "
-        "scores on them prove nothing"
+        "scores on them prove nothing",
+        UNTAUGHT,
     ]
 
 

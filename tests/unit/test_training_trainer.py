@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_samples import TINY_FAMILY, tiny_dataset, tiny_recipe
+from training_samples import TINY_FAMILY, UNTAUGHT, tiny_dataset, tiny_recipe
 
 from edgefer.backbones.base import Sidecar
 from edgefer.datasets.base import Split, Subset
@@ -266,4 +266,4 @@ def test_weights_that_cannot_be_fetched_are_an_error_or_a_recorded_remark(tmp_pa
     said = "random weights (imagenet weights could not be fetched: no route)"
     assert trained.record.weights == said
     assert trained.backbone.lineage[0].config["weights"] == said
-    assert notes == [f"training starts from {said}"]
+    assert notes == [f"training starts from {said}", UNTAUGHT]
