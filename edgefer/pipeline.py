@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgefer.agreement import lacks_proof
 from edgefer.artifact import Artifact, IOMode
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.merging import converted_cost
@@ -218,14 +219,16 @@ def _make(job: Job, form: Format, out: Path, tell: Callable[[str], None]) -> Out
 def _proof(artifact: Artifact) -> Verification:
     """Verify a new file. One that computes something else is not kept; one that lacks proof is, and is said to."""
     verification = verify_artifact(artifact)
-    if verification.status == "failed" and verification.max_abs is not None:
-        raise VerificationError(
-            f"not written: {verification.reason} (golden images: mean error "
-            f"{verification.row_mean:.2g}, largest {verification.max_abs:.2g}, "
-            f"top-1 {verification.top1_agreement:.0%})",
-            hint="this precision does not suit this network; try another format",
-        )
-    return verification
+    if verification.status != "failed" or lacks_proof(artifact.golden):
+        return verification
+    if verification.max_abs is None:
+        raise VerificationError(f"not written: {verification.reason}", hint="please report this network")
+    raise VerificationError(
+        f"not written: {verification.reason} (golden images: mean error "
+        f"{verification.row_mean:.2g}, largest {verification.max_abs:.2g}, "
+        f"top-1 {verification.top1_agreement:.0%})",
+        hint="this precision does not suit this network; try another format",
+    )
 
 
 def _calibration(

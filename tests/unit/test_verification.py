@@ -8,8 +8,9 @@ import pytest
 from edgefer import verification
 from edgefer.errors import VerificationError
 from edgefer.registry import discover
+from edgefer.runtimes.mil.program import operations
 from edgefer.verification import verify
-from tests.unit.artifact_samples import answers, make, weights
+from tests.unit.artifact_samples import answers, make, make_package, weights
 
 
 def test_a_right_file_passes_with_figures(tmp_path):
@@ -94,3 +95,27 @@ def test_a_runtime_that_finds_another_contract_fails_the_file(monkeypatch, tmp_p
     monkeypatch.setattr(verification, "discover", lambda *_: {"it": replace(real, open=refuse)})
     outcome = verify(make(tmp_path).path)
     assert (outcome.status, outcome.reason) == ("failed", "other classes; convert it again")
+
+
+def test_a_file_that_cannot_be_run_here_is_skipped_and_it_is_said_why(monkeypatch, tmp_path):
+    reference = discover("edgefer.runtimes", "RUNTIMES")["coreml-reference"]
+    known = {name: op for name, op in operations().items() if name != "softmax"}
+    monkeypatch.setattr(verification, "discover", lambda *_: {reference.id: reference})
+    monkeypatch.setattr("edgefer.runtimes.mil.program.operations", lambda: known)
+    outcome = verify(make_package(tmp_path).path)
+    assert outcome.status == "skipped"
+    assert "the reference executor does not know softmax; run the package on a Mac" in outcome.reason
+
+
+def test_a_new_file_with_outputs_of_another_shape_is_not_kept(monkeypatch, tmp_path):
+    from edgefer.pipeline import _proof
+
+    monkeypatch.setattr(verification, "predict", lambda *_: np.zeros((4, 5), np.float32))
+    with pytest.raises(VerificationError, match=r"not written: outputs have shape \(4, 5\)"):
+        _proof(make(tmp_path))
+
+
+def test_a_new_file_whose_golden_outputs_prove_nothing_is_kept_and_told(tmp_path):
+    from edgefer.pipeline import _proof
+
+    assert "proves nothing" in _proof(make(tmp_path, outputs=np.full((4, 3), 1 / 3, np.float32))).reason
