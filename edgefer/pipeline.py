@@ -35,6 +35,9 @@ from edgefer.verification import Verification, verify_artifact
 
 Advance = Callable[[float, float, str], None]
 
+# The one format whose ends are integers of a type that can be chosen.
+_INTEGER_ENDS = "tflite-int8"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -161,10 +164,12 @@ def convert(
 
     Raises:
         InputError: no data where a format needs calibration; no validation rows to choose a calibration method or float
-            layers by; float layers or a calibration method where no format can have any; a wrong input range.
+            layers by; float layers, a calibration method or an integer type where no format can have any; a wrong
+            input range.
         ConversionError: the export does not do what the backbone does.
     """
     require_adjustable(formats, options)
+    require_integer_ends(formats, options)
     mixer = _mixer(backbone, dataset, options, advance)
     calibration = _calibration(backbone, formats, dataset, options)
     chosen = options.method == "best" and any(form.adjustable for form in formats)
@@ -276,12 +281,28 @@ def require_adjustable(formats: Sequence[Format], options: Options) -> None:
     Raises:
         InputError: it is so.
     """
-    asked = options.keep_float or options.method not in ("minmax", "best")
-    if asked and not any(form.adjustable for form in formats):
+    asked = options.keep_float or options.method != "minmax"
+    # Of all methods, one: a converter's own ranges are the best it has.
+    settled = options.method == "best" and not options.keep_float
+    taking = [form for form in formats if form.adjustable or (settled and form.needs_calibration)]
+    if asked and not taking:
         able = [form.id for form in known_formats().values() if form.adjustable]
         raise InputError(
             f"none of the formats takes a calibration method or float layers; {', '.join(able)} do",
             hint="add one of these, or leave out the method and the layers",
+        )
+
+
+def require_integer_ends(formats: Sequence[Format], options: Options) -> None:
+    """Refuse another integer type at the ends of files of which none has a choice.
+
+    Raises:
+        InputError: it is so.
+    """
+    if options.io_dtype != "uint8" and not any(form.id == _INTEGER_ENDS for form in formats):
+        raise InputError(
+            f"none of the formats takes {options.io_dtype} at its ends; {_INTEGER_ENDS} does",
+            hint="add it, or leave out the type",
         )
 
 
