@@ -22,6 +22,7 @@ from edgefer.pipeline import (
     convert,
     formats_named,
     require_adjustable,
+    require_integer_ends,
 )
 from edgefer.recipe import ConvertPart
 
@@ -39,7 +40,8 @@ def read_conversion(part: ConvertPart, seed: int) -> Conversion:
     """Understand a recipe's ``[convert]`` table; calibration images are drawn with ``seed``.
 
     Raises:
-        SettingError: an unknown format, or float layers or a calibration method where no format has any.
+        SettingError: an unknown format, or float layers, a calibration method or an integer type where no format has
+            any.
     """
     formats = _setting("convert.formats", formats_named, part.formats)
     options = Options(
@@ -52,6 +54,7 @@ def read_conversion(part: ConvertPart, seed: int) -> Conversion:
     )
     key = "convert.keep_float" if part.keep_float else "convert.calibration_method"
     _setting(key, partial(require_adjustable, options=options), formats)
+    _setting("convert.io", partial(require_integer_ends, options=options), formats)
     return Conversion(part, tuple(formats), options)
 
 

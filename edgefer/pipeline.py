@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgefer.agreement import lacks_proof
 from edgefer.artifact import Artifact, IOMode
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.merging import converted_cost
@@ -33,6 +34,9 @@ from edgefer.spec import Frozen
 from edgefer.verification import Verification, verify_artifact
 
 Advance = Callable[[float, float, str], None]
+
+# The one format whose ends are integers of a type that can be chosen.
+_INTEGER_ENDS = "tflite-int8"
 
 
 @dataclass(frozen=True)
@@ -160,10 +164,12 @@ def convert(
 
     Raises:
         InputError: no data where a format needs calibration; no validation rows to choose a calibration method or float
-            layers by; float layers or a calibration method where no format can have any; a wrong input range.
+            layers by; float layers, a calibration method or an integer type where no format can have any; a wrong
+            input range.
         ConversionError: the export does not do what the backbone does.
     """
     require_adjustable(formats, options)
+    require_integer_ends(formats, options)
     mixer = _mixer(backbone, dataset, options, advance)
     calibration = _calibration(backbone, formats, dataset, options)
     chosen = options.method == "best" and any(form.adjustable for form in formats)
@@ -218,14 +224,16 @@ def _make(job: Job, form: Format, out: Path, tell: Callable[[str], None]) -> Out
 def _proof(artifact: Artifact) -> Verification:
     """Verify a new file. One that computes something else is not kept; one that lacks proof is, and is said to."""
     verification = verify_artifact(artifact)
-    if verification.status == "failed" and verification.max_abs is not None:
-        raise VerificationError(
-            f"not written: {verification.reason} (golden images: mean error "
-            f"{verification.row_mean:.2g}, largest {verification.max_abs:.2g}, "
-            f"top-1 {verification.top1_agreement:.0%})",
-            hint="this precision does not suit this network; try another format",
-        )
-    return verification
+    if verification.status != "failed" or lacks_proof(artifact.golden):
+        return verification
+    if verification.max_abs is None:
+        raise VerificationError(f"not written: {verification.reason}", hint="please report this network")
+    raise VerificationError(
+        f"not written: {verification.reason} (golden images: mean error "
+        f"{verification.row_mean:.2g}, largest {verification.max_abs:.2g}, "
+        f"top-1 {verification.top1_agreement:.0%})",
+        hint="this precision does not suit this network; try another format",
+    )
 
 
 def _calibration(
@@ -273,12 +281,28 @@ def require_adjustable(formats: Sequence[Format], options: Options) -> None:
     Raises:
         InputError: it is so.
     """
-    asked = options.keep_float or options.method not in ("minmax", "best")
-    if asked and not any(form.adjustable for form in formats):
+    asked = options.keep_float or options.method != "minmax"
+    # Of all methods, one: a converter's own ranges are the best it has.
+    settled = options.method == "best" and not options.keep_float
+    taking = [form for form in formats if form.adjustable or (settled and form.needs_calibration)]
+    if asked and not taking:
         able = [form.id for form in known_formats().values() if form.adjustable]
         raise InputError(
             f"none of the formats takes a calibration method or float layers; {', '.join(able)} do",
             hint="add one of these, or leave out the method and the layers",
+        )
+
+
+def require_integer_ends(formats: Sequence[Format], options: Options) -> None:
+    """Refuse another integer type at the ends of files of which none has a choice.
+
+    Raises:
+        InputError: it is so.
+    """
+    if options.io_dtype != "uint8" and not any(form.id == _INTEGER_ENDS for form in formats):
+        raise InputError(
+            f"none of the formats takes {options.io_dtype} at its ends; {_INTEGER_ENDS} does",
+            hint="add it, or leave out the type",
         )
 
 

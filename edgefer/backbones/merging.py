@@ -125,8 +125,8 @@ def _normalised(layer: Any, before: Linear) -> Linear:
 
 
 def _summed(layer: Any, values: Any, seen: _Seen) -> Any:
-    """The sum of ``values`` as one convolution, None if they are no linear maps of one tensor."""
-    if not all(_is_map(value) for value in values):
+    """The sum of ``values`` as one convolution, None if they are no linear maps of one tensor, or of other sizes."""
+    if not all(_is_map(value) for value in values) or len({value.shape[1:] for value in values}) > 1:
         return None
     parts = [seen.of(value) for value in values]
     if len({id(part.source) for part in parts}) > 1 or len({part.strides for part in parts}) > 1:

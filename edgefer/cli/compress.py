@@ -67,7 +67,7 @@ COSTLY = 0.5  # points of weighted F1
 @model_options
 @click.option(
     "--out",
-    type=OutPath(),
+    type=OutPath(file_okay=False),
     help="Folder for the run; compressed/MODEL by default. A stopped run in it goes on.",
 )
 @seed_option("Seed of all that is drawn.")

@@ -37,7 +37,7 @@ AUTO = "auto"
 @model_options
 @click.option(
     "--out",
-    type=OutPath(),
+    type=OutPath(file_okay=False),
     default=Path("artifacts"),
     show_default=True,
     help="Folder for the artifacts.",
@@ -68,7 +68,11 @@ AUTO = "auto"
     "classifiers of one image]",
 )
 @click.option(
-    "--calibration", default=200, show_default=True, help="Calibration images, drawn class-balanced."
+    "--calibration",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Calibration images, drawn class-balanced.",
 )
 @click.option(
     "--calibration-method",

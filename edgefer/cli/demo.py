@@ -22,7 +22,7 @@ BATCHES = (1, 64)
 @click.command(name="demo")
 @click.option(
     "--out",
-    type=OutPath(),
+    type=OutPath(file_okay=False),
     default=Path("demo"),
     show_default=True,
     help="Folder for everything it makes; must not exist.",

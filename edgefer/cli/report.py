@@ -21,7 +21,10 @@ PATH = click.Path(path_type=Path)
 @click.command
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--out", required=True, type=OutPath(), help="Folder for report.md, report.csv, report.html and plots/."
+    "--out",
+    required=True,
+    type=OutPath(file_okay=False),
+    help="Folder for report.md, report.csv, report.html and plots/.",
 )
 @click.option(
     "--data",

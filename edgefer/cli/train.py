@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="File or folder of labelled faces, or the word 'synthetic'.",
 )
-@click.option("--out", type=OutPath(), help="Folder for the run. Default: runs/RECIPE.")
+@click.option("--out", type=OutPath(file_okay=False), help="Folder for the run. Default: runs/RECIPE.")
 @click.option("--epochs", type=click.IntRange(1), help="Train this many epochs instead of the recipe's.")
 @click.option(
     "--set",

@@ -30,7 +30,7 @@ def quantize(export: Export, calibration: Calibration) -> tuple[Any, dict[str, A
 
     Raises:
         ConversionError: a layer to be kept in float is not found.
-        InputError: the reference executor does not know an operation of the network.
+        TargetUnavailableError: the reference executor does not know an operation of the network.
     """
     base = float_package(export, "fp16")
     package = open_package(base)

@@ -22,7 +22,8 @@ class MilSession:
     """One package, on ``threads`` threads of numpy's matrix products.
 
     Raises:
-        InputError: the package is damaged, or has an operation that is not known.
+        TargetUnavailableError: the package has an operation that is not known here.
+        InputError: the package is damaged.
         VerificationError: the package is not what its contract says.
     """
 

@@ -71,6 +71,16 @@ def test_all_formats_have_a_word_of_their_own():
             36,
             "convert.calibration_method: none of the formats takes a calibration method",
         ),
+        (
+            'formats = ["onnx-fp32"]\ncalibration_method = "best"',
+            36,
+            "convert.calibration_method: none of the formats takes a calibration method",
+        ),
+        (
+            'formats = ["onnx-int8"]\nio = "int8"',
+            36,
+            "convert.io: none of the formats takes int8 at its ends; tflite-int8 does",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line(lines: str, line: int, message: str, tmp_path: Path):
@@ -128,3 +138,21 @@ def test_a_network_that_cannot_be_exported_is_told_of_every_format(
         ("tflite-int8", "the export differs", False),
         ("onnx-int8", "the export differs", False),
     ]
+
+
+@pytest.mark.parametrize("command", ["convert", "compress"])
+def test_a_file_in_the_place_of_the_folder_is_refused_before_the_work(command: str, tmp_path: Path):
+    from edgefer.cli.main import cli
+
+    (tmp_path / "notes").write_text("mine")
+    ran = CliRunner().invoke(cli, [command, "no.keras", "--out", str(tmp_path / "notes")])
+    assert ran.exit_code == 2
+    assert "is a file" in ran.output
+
+
+def test_no_calibration_image_is_refused_before_the_work():
+    from edgefer.cli.main import cli
+
+    ran = CliRunner().invoke(cli, ["convert", "no.keras", "--to", "tflite-int8", "--calibration", "0"])
+    assert ran.exit_code == 2
+    assert "0 is not in the range" in ran.output

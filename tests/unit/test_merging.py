@@ -86,7 +86,11 @@ def _cut(image):
     return layers.Add()([layers.Conv2D(4, 3)(image), layers.Cropping2D(1)(image)])
 
 
-@pytest.mark.parametrize("network", [_residual, _nonlinear_branch, _dilated, _cut])
+def _broadcast(image):
+    return layers.Add()([layers.Conv2D(4, 3, padding="same")(image), layers.Conv2D(1, 1)(image)])
+
+
+@pytest.mark.parametrize("network", [_residual, _nonlinear_branch, _dilated, _cut, _broadcast])
 def test_a_sum_that_is_no_single_convolution_stays(network):
     image = keras.Input((8, 8, 4))
     model = keras.Model(image, network(image))

@@ -112,6 +112,68 @@ def test_convolution_in_one_and_three_dimensions():
     assert np.allclose(compute("conv", x=x, weight=weight), first(expected), **CLOSE)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["same", "valid"])
+@pytest.mark.parametrize(("kernel", "groups"), [((3, 3), 1), ((2, 5), 1), ((1, 1), 1), ((3, 2), 2)])
+def test_transposed_convolution(kernel, groups, kind, stride):
+    import tensorflow as tf
+
+    x, weight, bias = normal(2, 6, 5, 4), normal(6, 8 // groups, *kernel), normal(8)
+    sizes = [
+        size * stride if kind == "same" else (size - 1) * stride + span
+        for size, span in zip((5, 4), kernel, strict=True)
+    ]
+    found = compute(
+        "conv_transpose",
+        x=x,
+        weight=weight,
+        bias=bias,
+        strides=(stride, stride),
+        pad_type=kind,
+        groups=groups,
+    )
+    parts = [
+        tf.nn.conv2d_transpose(
+            last(part), kernels.transpose(2, 3, 1, 0), (2, *sizes, 8 // groups), stride, kind.upper()
+        )
+        for part, kernels in zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True)
+    ]
+    assert np.allclose(found, first(tf.concat(parts, -1) + bias), **CLOSE)
+
+
+def test_transposed_convolution_into_a_stated_shape():
+    import tensorflow as tf
+
+    x, weight = normal(2, 3, 5, 4), normal(3, 4, 3, 3)
+    for kind, sizes in (("same", (9, 8)), ("valid", (12, 9))):
+        found = compute(
+            "conv_transpose", x=x, weight=weight, strides=(2, 2), pad_type=kind, output_shape=(2, 4, *sizes)
+        )
+        theirs = tf.nn.conv2d_transpose(
+            last(x), weight.transpose(2, 3, 1, 0), (2, *sizes, 4), 2, kind.upper()
+        )
+        assert np.allclose(found, first(theirs), **CLOSE)
+    whole = compute("conv_transpose", x=x, weight=weight, strides=(2, 2))
+    cut = compute("conv_transpose", x=x, weight=weight, strides=(2, 2), pad_type="custom", pad=(1, 0, 0, 2))
+    assert np.array_equal(cut, whole[:, :, 1:, :-2])
+    with pytest.raises(ValueError, match="do not spread over"):
+        compute("conv_transpose", x=x, weight=weight, output_shape=(2, 4, 20, 20))
+
+
+@pytest.mark.parametrize("corners", [True, False])
+def test_resizing_between_values(corners):
+    import tensorflow as tf
+
+    x = normal(2, 3, 5, 4)
+    found = compute(
+        "upsample_bilinear", x=x, scale_factor_height=2.0, scale_factor_width=3, align_corners=corners
+    )
+    theirs = tf.raw_ops.ResizeBilinear(
+        images=last(x), size=(10, 12), align_corners=corners, half_pixel_centers=not corners
+    )
+    assert np.allclose(found, first(theirs), **CLOSE)
+
+
 SIGNED, POSITIVE = normal(3, 40) * 4, np.abs(normal(3, 40)) + np.float32(0.1)
 UNARY = {
     "abs": (np.abs, SIGNED), "ceil": (np.ceil, SIGNED), "cos": (np.cos, SIGNED), "floor": (np.floor, SIGNED),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgefer.embedding import MLMODEL
-from edgefer.errors import InputError
+from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.runtimes.mil.package import describe, open_package
 
 RNG = np.random.default_rng(1)
@@ -182,7 +182,7 @@ def test_an_observer_sees_inputs_and_results_in_order_with_all_rows(build, mb):
 
 def test_an_unknown_operation_is_named_with_its_place_and_what_to_do(build, mb):
     path = build(lambda x: mb.cumsum(x=x, axis=1, name="running_total"), (1, 3, 6, 6))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TargetUnavailableError) as caught:
         open_package(path)
     assert str(caught.value) == (
         f"{path}: operation cumsum -> running_total: the reference executor does not know cumsum; "
@@ -203,7 +203,7 @@ def test_a_package_is_described_without_its_weights(build, mb, tmp_path):
         open_package(path)
 
 
-def test_damage_of_the_program_itself_is_an_input_error(build, mb, tmp_path):
+def test_damage_of_the_program_itself_is_a_typed_error(build, mb, tmp_path):
     path = tmp_path / "copy.mlpackage"
     shutil.copytree(build(lambda x: mb.relu(x=x), (1, 4)), path)
     whole = (path / MLMODEL).read_bytes()
@@ -217,7 +217,7 @@ def test_damage_of_the_program_itself_is_an_input_error(build, mb, tmp_path):
         (path / MLMODEL).write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
         try:
             open_package(path)
-        except InputError:
+        except (InputError, TargetUnavailableError):  # damage may make another operation of one
             continue
 
 

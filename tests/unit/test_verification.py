@@ -11,8 +11,9 @@ from edgefer import verification
 from edgefer.cli.main import cli
 from edgefer.errors import InputError, VerificationError
 from edgefer.registry import discover
+from edgefer.runtimes.mil.program import operations
 from edgefer.verification import verify
-from tests.unit.artifact_samples import answers, make, weights
+from tests.unit.artifact_samples import answers, make, make_package, weights
 
 
 def test_a_right_file_passes_with_figures(tmp_path):
@@ -107,3 +108,27 @@ def test_a_file_that_cannot_be_read_does_not_hide_what_the_others_were_found_to_
     assert "elsewhere.onnx" in ran.stderr
     assert isinstance(ran.exception, InputError)
     assert "nowhere.onnx" in str(ran.exception)
+
+
+def test_a_file_that_cannot_be_run_here_is_skipped_and_it_is_said_why(monkeypatch, tmp_path):
+    reference = discover("edgefer.runtimes", "RUNTIMES")["coreml-reference"]
+    known = {name: op for name, op in operations().items() if name != "softmax"}
+    monkeypatch.setattr(verification, "discover", lambda *_: {reference.id: reference})
+    monkeypatch.setattr("edgefer.runtimes.mil.program.operations", lambda: known)
+    outcome = verify(make_package(tmp_path).path)
+    assert outcome.status == "skipped"
+    assert "the reference executor does not know softmax; run the package on a Mac" in outcome.reason
+
+
+def test_a_new_file_with_outputs_of_another_shape_is_not_kept(monkeypatch, tmp_path):
+    from edgefer.pipeline import _proof
+
+    monkeypatch.setattr(verification, "predict", lambda *_: np.zeros((4, 5), np.float32))
+    with pytest.raises(VerificationError, match=r"not written: outputs have shape \(4, 5\)"):
+        _proof(make(tmp_path))
+
+
+def test_a_new_file_whose_golden_outputs_prove_nothing_is_kept_and_told(tmp_path):
+    from edgefer.pipeline import _proof
+
+    assert "proves nothing" in _proof(make(tmp_path, outputs=np.full((4, 3), 1 / 3, np.float32))).reason

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.embedding import MLMODEL
-from edgefer.errors import InputError
+from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.runtimes.mil.blob import WeightFile
 from edgefer.runtimes.mil.executor import Executor
 from edgefer.runtimes.mil.model import Feature, Model, read_model
@@ -76,14 +76,15 @@ def open_package(path: Path) -> Package:
     """Read the package at ``path`` whole and make its program ready.
 
     Raises:
-        InputError: no package, damaged, or with an operation that is not known.
+        TargetUnavailableError: the program has an operation that is not known here.
+        InputError: no package, or damaged.
     """
     model = describe(path)
     try:
         executor = Executor(prepare(model, _weights(path)))
-    except InputError as error:
+    except (InputError, TargetUnavailableError) as error:
         said = error.message if str(path) in error.message else f"{path}: {error.message}"
-        raise InputError(said, hint=error.hint) from error
+        raise type(error)(said, hint=error.hint) from error
     return Package(path, model, executor, classes_of(model))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgefer.errors import InputError
+from edgefer.errors import InputError, TargetUnavailableError
 from edgefer.registry import discover
 from edgefer.runtimes.mil.blob import WeightFile
 from edgefer.runtimes.mil.dtypes import FP16
@@ -71,7 +71,8 @@ def prepare(model: Model, weights: Weights) -> Program:
     """Decode the constants of ``model`` and bind its operations.
 
     Raises:
-        InputError: an operation or an input of one is unknown, or a constant is damaged.
+        TargetUnavailableError: an operation or an input of one is unknown here.
+        InputError: a constant is damaged.
     """
     constants: dict[str, Array] = {}
     steps = []
@@ -120,7 +121,7 @@ def _step(operation: Operation, constants: Mapping[str, Array], weights: Weights
         value = _decoded(operation, operation.attributes["val"], weights)
         return Step(operation, Op("const", lambda: value, exact=True), {}, {})
     if operation.type not in operations():
-        raise InputError(
+        raise TargetUnavailableError(
             f"{operation.place}: the reference executor does not know {operation.type}",
             hint="run the package on a Mac, or report the network so that the operation is added",
         )
@@ -170,7 +171,7 @@ def _plain(value: Any) -> Any:
 def _refuse_unknown(operation: Operation, op: Op, inputs: Mapping[str, Any]) -> None:
     known = inspect.signature(op.compute).parameters
     if unknown := [name for name in inputs if name not in known]:
-        raise InputError(
+        raise TargetUnavailableError(
             f"{operation.place}: the reference executor does not know its input {unknown[0]}",
             hint="run the package on a Mac, or report the network so that it is added",
         )

@@ -1,16 +1,19 @@
 """Convolution: unrolled windows and one matrix product, or for one channel a group shifted multiply-adds.
 
+Transposed, each value spreads over the window that a convolution would gather it from.
+
 Data stays channels-last in memory, where both are fastest; MIL's channels-first arrays are views of it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from edgefer.runtimes.mil.operation import Array, Floats, Op
+from edgefer.runtimes.mil.operation import Array, Floats, Op, integers
 from edgefer.runtimes.mil.windows import Windows, padded, taps, windows
 
 # A quarter of a megabyte of float32, which a core's own cache holds.
@@ -80,9 +83,60 @@ def _add_taps(total: Floats, source: Array, weight: Floats, over: Windows) -> No
         total += product
 
 
+def conv_transpose(
+    x: Floats,
+    weight: Floats,
+    bias: Floats | None = None,
+    strides: Any = None,
+    pad_type: str = "valid",
+    pad: Any = None,
+    dilations: Any = None,
+    groups: int = 1,
+    output_shape: Any = None,
+) -> Floats:
+    """Spread ``x`` (N, C, spatial...) with ``weight`` (C, out / groups, spatial...): what ``conv`` does, backwards."""
+    rank = x.ndim - 2
+    steps = (1,) * rank if strides is None else integers(strides)
+    spread = (1,) * rank if dilations is None else integers(dilations)
+    spans = [(size - 1) * gap + 1 for size, gap in zip(weight.shape[2:], spread, strict=True)]
+    edges = integers(pad) if pad_type == "custom" else (0,) * 2 * rank
+    sizes = [
+        size * step if pad_type == "same" else (size - 1) * step + span - before - after
+        for size, step, span, before, after in zip(
+            x.shape[2:], steps, spans, edges[::2], edges[1::2], strict=True
+        )
+    ]
+    if output_shape is not None:
+        sizes = list(integers(output_shape)[2:])
+    over = windows(sizes, weight.shape[2:], strides=steps, dilations=spread, pad_type=pad_type, pad=pad)
+    if over.counts != x.shape[2:]:
+        raise ValueError(f"{x.shape[2:]} values do not spread over {tuple(sizes)}")
+    found = _cropped(_spread(np.moveaxis(x, 1, -1), weight, over, sizes, groups), over, sizes)
+    if bias is not None:
+        found += bias
+    return np.moveaxis(found, -1, 1)
+
+
+def _spread(last: Array, weight: Floats, over: Windows, sizes: Sequence[int], groups: int) -> Floats:
+    """The sum (N, spatial..., out), with the padding around it, of what every value spreads."""
+    framed = [size + sum(edges) for size, edges in zip(sizes, over.padding, strict=True)]
+    total = np.zeros((len(last), *framed, weight.shape[1] * groups), np.float32)
+    values = np.split(last, groups, axis=-1)
+    kernels = [np.moveaxis(each, (0, 1), (-2, -1)) for each in np.split(weight, groups)]
+    for place, view in taps(total, over):
+        parts = zip(values, kernels, strict=True)
+        view += np.concatenate([value @ kernel[place] for value, kernel in parts], axis=-1)
+    return total
+
+
+def _cropped(total: Floats, over: Windows, sizes: Sequence[int]) -> Floats:
+    within = (slice(before, before + size) for (before, _), size in zip(over.padding, sizes, strict=True))
+    return total[(slice(None), *within)]
+
+
 def channels_last(weight: Array) -> Array:
     """The same ``weight`` (out, in, spatial...), in memory (spatial..., in, out) as a matrix product reads it."""
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-1, -2))), (-1, -2), (0, 1))
 
 
-OPS = (Op("conv", conv, layouts={"weight": channels_last}),)
+OPS = (Op("conv", conv, layouts={"weight": channels_last}), Op("conv_transpose", conv_transpose))
