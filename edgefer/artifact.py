@@ -36,6 +36,7 @@ from edgefer.contract import (
     Container,
     Golden,
     Parts,
+    check_tensor,
     differences,
     read_parts,
     unreadable,
@@ -56,6 +57,9 @@ class TensorSpec(Frozen, frozen=True):
     shape: tuple[int | None, ...]
     scale: float | None = None
     zero_point: int | None = None
+
+    def __post_init__(self) -> None:
+        check_tensor(self.dtype, self.scale, self.zero_point)
 
 
 class IOSpec(Frozen, frozen=True):
@@ -140,7 +144,10 @@ def open_artifact(path: Path) -> Artifact:
     parts = read_parts(path)
     artifact = _assembled(parts)
     manifest, golden = artifact.manifest, artifact.manifest.golden
-    parts.check(manifest.payload_sha256, golden.inputs_sha256, golden.outputs_sha256, manifest.labels.names)
+    size = (manifest.input.height, manifest.input.width)
+    parts.check(
+        manifest.payload_sha256, golden.inputs_sha256, golden.outputs_sha256, manifest.labels.names, size
+    )
     return artifact
 
 

@@ -22,6 +22,9 @@ from edgefer.embedding import DAMAGE, detach, refuse_bomb
 from edgefer.errors import InputError, VerificationError
 from edgefer.pixels import PixelSpec, channels_of, offset_of, scale_of
 
+TENSOR_TYPES = ("uint8", "int8", "int16", "float16", "float32")
+"""What the ends of a file may hold."""
+
 MANIFEST_FILE = "edgefer.json"
 MANIFEST_SCHEMA = 1
 LABELS_FILE = "labels.txt"
@@ -127,11 +130,13 @@ class Parts:
     labels: tuple[str, ...]
     manifest_sha256: str = ""
 
-    def check(self, payload: str, inputs: str, outputs: str, labels: Sequence[str]) -> None:
-        """Hold what is there against what the contract states.
+    def check(
+        self, payload: str, inputs: str, outputs: str, labels: Sequence[str], size: tuple[int, int]
+    ) -> None:
+        """Hold what is there against what the contract states; ``size`` is its input's (height, width).
 
         Raises:
-            VerificationError: a hash or the labels differ.
+            VerificationError: a hash, the labels or the shapes of the golden tensors differ.
         """
         if self.manifest_sha256 not in ("", hashlib.sha256(self.manifest).hexdigest()):
             raise VerificationError(
@@ -149,11 +154,22 @@ class Parts:
                 f"{self.path}: {LABELS_FILE} and the contract name different labels",
                 hint="the file was changed; convert it again",
             )
+        if not self._golden_fits(len(labels), size):
+            raise VerificationError(
+                f"{self.path}: the golden tensors are no images of {size[0]}x{size[1]} with probabilities of "
+                f"{len(labels)} classes: {self.golden.inputs.shape} and {self.golden.outputs.shape}",
+                hint="the file was changed; convert it again",
+            )
         if self.payload_sha256 != payload:
             raise VerificationError(
                 f"{self.path}: the model does not have the hash its contract states",
                 hint="the file was damaged or changed; copy or convert it again",
             )
+
+    def _golden_fits(self, classes: int, size: tuple[int, int]) -> bool:
+        inputs, outputs = self.golden.inputs, self.golden.outputs
+        images = inputs.dtype == np.uint8 and inputs.ndim == 4 and inputs.shape[1:3] == size
+        return images and outputs.dtype == np.float32 and outputs.shape == (len(inputs), classes)
 
 
 def read_parts(path: Path) -> Parts:
@@ -259,6 +275,20 @@ class DeviceInput:
         return offset_of(self.range, self.mean, self.std, self.channels)
 
 
+def check_tensor(dtype: str, scale: float | None, zero_point: int | None) -> None:
+    """Refuse what is no number type, or no quantization of integers.
+
+    Raises:
+        ValueError: it is so.
+    """
+    if dtype not in TENSOR_TYPES:
+        raise ValueError(f"dtype {dtype!r} is none of {', '.join(TENSOR_TYPES)}")
+    if scale is None and zero_point is None:
+        return
+    if scale is None or zero_point is None or not 0 < scale < float("inf") or dtype.startswith("float"):
+        raise ValueError(f"scale {scale} and zero point {zero_point} quantize no {dtype}")
+
+
 @dataclass(frozen=True)
 class DeviceTensor:
     """``TensorSpec`` without msgspec."""
@@ -268,6 +298,9 @@ class DeviceTensor:
     shape: tuple[int | None, ...]
     scale: float | None = None
     zero_point: int | None = None
+
+    def __post_init__(self) -> None:
+        check_tensor(self.dtype, self.scale, self.zero_point)
 
 
 @dataclass(frozen=True)
@@ -341,7 +374,7 @@ def open_on_device(path: Path) -> DeviceFile:
         hashes = (stated["payload_sha256"], golden["inputs_sha256"], golden["outputs_sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise unreadable(path, error) from error
-    parts.check(*hashes, manifest.labels.names)
+    parts.check(*hashes, manifest.labels.names, (manifest.input.height, manifest.input.width))
     return DeviceFile(path, parts.container, manifest, parts.golden)
 
 

@@ -61,7 +61,13 @@ def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
         return _outcome(artifact, "skipped", str(error))
     except VerificationError as error:
         return _outcome(artifact, "failed", str(error))
-    replayed = predict(session, artifact.golden.inputs)
+    try:
+        replayed = predict(session, artifact.golden.inputs)
+    except EdgeferError:
+        raise
+    except Exception as error:  # runtimes raise whatever they like at what a file does not take
+        reason = f"it cannot be run as its contract says ({str(error).strip().splitlines()[0]})"
+        return _outcome(artifact, "failed", reason)
     return _judge(artifact, replayed, session.executed_on)
 
 

@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from edgefer.agreement import compare
 from edgefer.artifact import open_artifact, write_artifact
 from edgefer.contract import (
+    CHECKSUM_FILE,
     GOLDEN_FILE,
     LABELS_FILE,
     MANIFEST_FILE,
     differences,
     from_differences,
+    golden_sha256,
     open_on_device,
 )
 from edgefer.embedding import MOST_BYTES, attach, detach
@@ -37,6 +39,11 @@ def rewritten(tiny, tmp_path, **files):
     out = tmp_path / "other.onnx"
     attach("onnx", tmp_path / "payload.onnx", {**found, **files}, out)
     return out
+
+
+def bare(tiny, tmp_path, **files):
+    """The same without the contract's own hash, which who changes a contract would change too."""
+    return rewritten(tiny, tmp_path, **{**files, CHECKSUM_FILE: b""})
 
 
 def test_what_was_written_is_what_is_opened(tiny):
@@ -135,6 +142,34 @@ def test_golden_tensors_hold_no_pickles(tiny, tmp_path):
     np.savez(buffer, input_differences=np.array([object()], dtype=object), outputs=tiny.golden.outputs)
     with pytest.raises(InputError, match="contract cannot be read"):
         open_artifact(rewritten(tiny, tmp_path, **{GOLDEN_FILE: buffer.getvalue()}))
+
+
+@pytest.mark.parametrize("read", [open_artifact, open_on_device])
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ({"dtype": "flaot32"}, "dtype 'flaot32' is none of"),
+        ({"scale": 0.5, "zero_point": 0}, "scale 0.5 and zero point 0 quantize no float32"),
+        ({"dtype": "int8", "scale": 0.0, "zero_point": 0}, "quantize no int8"),
+    ],
+)
+def test_an_end_that_no_file_has_is_refused(tiny, tmp_path, read, end, message):
+    contract = msgspec.json.decode(detach("onnx", tiny.path).files[MANIFEST_FILE])
+    contract["io"]["output"].update(end)
+    with pytest.raises(InputError, match=message):
+        read(bare(tiny, tmp_path, **{MANIFEST_FILE: msgspec.json.encode(contract)}))
+
+
+@pytest.mark.parametrize("shape", [(12,), (4, 4), (3, 3)])
+def test_golden_tensors_that_are_no_images_and_their_answers_are_refused(tiny, tmp_path, shape):
+    outputs = np.zeros(shape, np.float32)
+    contract = msgspec.json.decode(detach("onnx", tiny.path).files[MANIFEST_FILE])
+    contract["golden"]["outputs_sha256"] = golden_sha256(outputs)
+    buffer = io.BytesIO()
+    np.savez(buffer, input_differences=differences(tiny.golden.inputs), outputs=outputs)
+    files = {MANIFEST_FILE: msgspec.json.encode(contract), GOLDEN_FILE: buffer.getvalue()}
+    with pytest.raises(VerificationError, match="no images of 2x2 with probabilities of 3 classes"):
+        open_artifact(bare(tiny, tmp_path, **files))
 
 
 def test_golden_tensors_that_unpack_to_gigabytes_are_refused(tiny, tmp_path):

@@ -6,6 +6,7 @@ import gc
 import shutil
 import warnings
 from contextlib import contextmanager
+from itertools import product
 
 import numpy as np
 import pytest
@@ -205,7 +206,8 @@ def test_a_package_is_described_without_its_weights(build, mb, tmp_path):
 
 def test_damage_of_the_program_itself_is_a_typed_error(build, mb, tmp_path):
     path = tmp_path / "copy.mlpackage"
-    shutil.copytree(build(lambda x: mb.relu(x=x), (1, 4)), path)
+    kernel = np.ones((4, 2), np.float32)
+    shutil.copytree(build(lambda x: mb.softmax(x=mb.matmul(x=x, y=kernel), axis=1), (1, 4)), path)
     whole = (path / MLMODEL).read_bytes()
     (path / MLMODEL).write_bytes(whole[:-3])
     with pytest.raises(InputError, match="damaged"):
@@ -213,10 +215,10 @@ def test_damage_of_the_program_itself_is_a_typed_error(build, mb, tmp_path):
     (path / MLMODEL).write_bytes(b"")
     with pytest.raises(InputError, match="it is no ML Program"):
         open_package(path)
-    for place in range(0, len(whole), 11):
-        (path / MLMODEL).write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
+    for place, mask in product(range(0, len(whole), 3), (0x01, 0x15, 0x80)):
+        (path / MLMODEL).write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
         try:
-            open_package(path)
+            open_package(path).executor.run({"x": np.ones((1, 4), np.float32)})
         except (InputError, TargetUnavailableError):  # damage may make another operation of one
             continue
 

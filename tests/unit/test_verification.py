@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from edgefer import verification
+from edgefer.artifact import TensorSpec, write_artifact
 from edgefer.cli.main import cli
 from edgefer.errors import InputError, VerificationError
 from edgefer.registry import discover
@@ -132,3 +134,13 @@ def test_a_new_file_whose_golden_outputs_prove_nothing_is_kept_and_told(tmp_path
     from edgefer.pipeline import _proof
 
     assert "proves nothing" in _proof(make(tmp_path, outputs=np.full((4, 3), 1 / 3, np.float32))).reason
+
+
+def test_a_file_that_does_not_take_what_its_contract_says_fails_in_one_line(tmp_path):
+    made = make(tmp_path)
+    image = TensorSpec(name="image", dtype="int16", shape=(None, 2, 2, 1))
+    other = msgspec.structs.replace(made.manifest, io=msgspec.structs.replace(made.manifest.io, input=image))
+    path = write_artifact(tmp_path / "other.onnx", tmp_path / "payload.onnx", other, made.golden).path
+    outcome = verify(path)
+    assert outcome.status == "failed"
+    assert "cannot be run as its contract says (" in outcome.reason

@@ -68,7 +68,7 @@ def describe(path: Path) -> Model:
         raise InputError(
             f"{file}: cannot be read ({error.strerror})", hint="copy the whole folder"
         ) from error
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise InputError(f"{file}: damaged, or not what can be read here ({error})", hint=_AGAIN) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -76,15 +76,25 @@ def prepare(model: Model, weights: Weights) -> Program:
     """
     constants: dict[str, Array] = {}
     steps = []
+    known = {argument.name for argument in model.arguments}
     for operation in model.operations:
         step = _step(operation, constants, weights)
+        _refuse_missing(operation.place, step.names, known)
+        known.update(output.name for output in operation.outputs)
         if step.bound or operation.type == "classify":
             steps.append(step)
         else:
             made = call(operation, step.op, step.constants)
             constants.update(zip((output.name for output in operation.outputs), made, strict=True))
+    _refuse_missing("the program's end", model.results, known)
     kept = {name: constants[name] for name in model.results if name in constants}
     return Program(model.arguments, tuple(steps), kept, model.results)
+
+
+def _refuse_missing(place: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise InputError(f"{place}: no operation before it gives {name}", hint=_REPORT)
 
 
 @cache
@@ -118,6 +128,8 @@ def _is_half(output: Output) -> bool:
 
 def _step(operation: Operation, constants: Mapping[str, Array], weights: Weights) -> Step:
     if operation.type == "const":
+        if "val" not in operation.attributes:
+            raise InputError(f"{operation.place}: a constant without a value", hint=_REPORT)
         value = _decoded(operation, operation.attributes["val"], weights)
         return Step(operation, Op("const", lambda: value, exact=True), {}, {})
     if operation.type not in operations():
@@ -152,6 +164,8 @@ def _bind(
         constants.get(binding, binding) if isinstance(binding, str) else _decoded(operation, binding, weights)
         for binding in bindings
     )
+    if not found:
+        raise InputError(f"{operation.place}: nothing is given for its input {name}", hint=_REPORT)
     return found if name in _VARIADIC else found[0]
 
 
@@ -198,14 +212,8 @@ def _from_file(operation: Operation, value: BlobReference, weights: Weights) -> 
 
 def _look_up(value: str | tuple[str | Array, ...], results: Mapping[str, Array]) -> Any:
     if isinstance(value, str):
-        return _result(value, results)
-    return tuple(_result(one, results) if isinstance(one, str) else one for one in value)
-
-
-def _result(name: str, results: Mapping[str, Array]) -> Array:
-    if name not in results:
-        raise KeyError(f"no operation before it gives {name}")
-    return results[name]
+        return results[value]
+    return tuple(results[one] if isinstance(one, str) else one for one in value)
 
 
 _REPORT = "the package was damaged, or the network is one to report"
