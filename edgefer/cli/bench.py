@@ -10,10 +10,10 @@ import click
 
 from edgefer.cli import console
 from edgefer.cli.bench_emulated import emulated, emulation_options, refuse_options
-from edgefer.cli.bench_hosts import host_options, on_hosts
+from edgefer.cli.bench_hosts import files_of_host, host_options, on_hosts
 from edgefer.cli.bench_tables import show
 from edgefer.cli.options import batch_sizes, data_options, records_option, timing_options
-from edgefer.errors import InputError
+from edgefer.cli.record_places import check_replaced, record_files, record_place
 
 if TYPE_CHECKING:
     from edgefer.artifact import Artifact
@@ -63,7 +63,8 @@ def command(
 
     All artifacts are measured together, interleaved. Each leaves one RunRecord with its raw samples in the
     --out folder, named <artifact>.<format>.<target>.json, with --kernels <target>.<kernels>, with --runtime
-    <target>.<runtime>; 'edgefer report' makes tables and plots of them.
+    <target>.<runtime>; 'edgefer report' makes tables and plots of them. A newer record takes an earlier one's place,
+    but not where it would lack the times or the accuracy that the earlier one has.
 
     With --host the target is another machine: what it lacks is sent there, a broken run goes on when the same command
     is given again, and the records stand in a folder named like the host.
@@ -87,6 +88,8 @@ def command(
     if not (emulate or accuracy_only):
         require_beside(opened, target)
     job = _job(target, data, labels, batches, threads, min_time, accuracy_only)
+    for there in [files_of_host(files, each) for each in host] or [files]:
+        check_replaced(there, opened, timed=not (emulate or accuracy_only), scored=job.data is not None)
     failure = None
     if host:
         found, failure = on_hosts(opened, job, files, host, remote_python, cache=remote_cache)
@@ -150,20 +153,3 @@ def _measured(artifacts: Sequence[Artifact], job: Job) -> list[RunRecord]:
     measure = bench_here if job.target.options.variants and job.batches else run
     with console.progress("bench") as advance:
         return measure(artifacts, job, advance)
-
-
-def record_place(*parts: str | None) -> str:
-    """What a record is about beside its artifact, as its file name says it: the target, and what is not as usual."""
-    return ".".join(filter(None, parts))
-
-
-def record_files(artifacts: Sequence[Artifact], target: str, out: Path) -> list[Path]:
-    """Where each record goes; two artifacts may not want the same place."""
-    files = [out / f"{a.path.stem}.{a.format}.{target}.json" for a in artifacts]
-    for number, file in enumerate(files):
-        if file in files[:number]:
-            raise InputError(
-                f"{artifacts[number].path}: its record {file} would be another artifact's too",
-                hint="rename it, or bench it apart with another --out",
-            )
-    return files

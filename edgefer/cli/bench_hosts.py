@@ -63,20 +63,24 @@ def on_hosts(
     from edgefer.remote.hosts import Host, bench_on_hosts
 
     hosts = [Host(address, python, cache) for address in addresses]
-    folders = [_folder(address) for address in addresses]
-    if len(set(folders)) < len(hosts):
+    if len({_folder(address) for address in addresses}) < len(hosts):
         raise InputError("two of the hosts have the same name", hint="name each once")
     with console.progress("bench") as advance:
         outcomes = bench_on_hosts(artifacts, job, hosts, advance, console.note)
     found = [
-        (record, file.parent / folder / file.name)
-        for outcome, folder in zip(outcomes, folders, strict=True)
-        for record, file in zip(outcome.records, files, strict=False)
+        pair
+        for outcome, address in zip(outcomes, addresses, strict=True)
+        for pair in zip(outcome.records, files_of_host(files, address), strict=False)
     ]
     failures = [outcome.error for outcome in outcomes if outcome.error]
     for failure in failures[1:]:
         console.fail(str(failure))
     return found, failures[0] if failures else None
+
+
+def files_of_host(files: Sequence[Path], address: str) -> list[Path]:
+    """Where a host's records go, for the places ``files`` of this machine's own."""
+    return [file.parent / _folder(address) / file.name for file in files]
 
 
 def _folder(address: str) -> str:

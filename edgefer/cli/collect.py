@@ -33,14 +33,15 @@ def command(
     """
     from edgefer.artifact import open_artifact
     from edgefer.bench.record import save_record
-    from edgefer.cli.bench import record_files, record_place
     from edgefer.cli.bench_tables import show
+    from edgefer.cli.record_places import check_replaced, record_files, record_place
     from edgefer.remote.carried import carried_records, read_carried
 
     opened = [open_artifact(path) for path in artifacts]
     carried = read_carried(results, opened, target_id or "")
     files = record_files(opened, record_place(carried.target.id, carried.kernels), out)
     records = carried_records(carried)
+    check_replaced(files, opened, timed=True, scored=any(record.accuracy for record in records))
     for record, file in zip(records, files, strict=True):
         save_record(record, file)
     show(records, files, as_json)

@@ -18,6 +18,7 @@ from edgefer.errors import EdgeferError, MissingExtraError
 NOT_COMMANDS = {
     "main", "console", "models", "options", "data_clean", "recipe_data", "ensembles", "bench_emulated", "bench_hosts",
     "bench_tables", "gate_tables", "files_made",
+    "record_places",
 }  # fmt: skip
 
 
