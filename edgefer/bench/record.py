@@ -187,6 +187,15 @@ def save_record(record: RunRecord, path: Path) -> None:
     write_atomic(path, msgspec.json.encode(record, order="deterministic") + b"\n")
 
 
+def is_gate(path: Path) -> bool:
+    """Whether a JSON file beside records calls itself a gate's verdict."""
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return isinstance(raw, dict) and "gate" in raw
+
+
 def load_record(path: Path) -> RunRecord:
     """Read one record.
 

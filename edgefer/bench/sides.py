@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgefer.bench.comparing import common_batches
 from edgefer.bench.likeness import Difference, differences
-from edgefer.bench.record import RunRecord, load_record
+from edgefer.bench.record import RunRecord, is_gate, load_record
 from edgefer.errors import InputError
 
 
@@ -34,7 +34,7 @@ def read_side(name: str) -> Side:
         InputError: nothing is there, or not records of one artifact.
     """
     path = Path(name)
-    files = sorted(path.rglob("*.json")) if path.is_dir() else [path] if path.exists() else _matching(name)
+    files = _in_folder(path) if path.is_dir() else [path] if path.exists() else _matching(name)
     if not files:
         raise InputError(f"{name}: no RunRecord (*.json) is there", hint="edgefer bench writes them")
     records = tuple(load_record(file) for file in files)
@@ -48,6 +48,22 @@ def read_side(name: str) -> Side:
     if len(set(runs)) < len(runs):
         raise InputError(f"{name}: holds two records of one run", hint="name the copies of a file apart")
     return Side(name, records, tuple(files))
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The folder's JSON files; what ``edgefer gate`` left among the records is none."""
+    return [file for file in sorted(folder.rglob("*.json")) if not is_gate(file)]
+
+
+def unstable(a: Side, b: Side, batches: Collection[int]) -> list[str]:
+    """Which of the times that are compared may not be trusted, and why."""
+    return [
+        f"{file} at batch {timing.batch}: {timing.unstable}"
+        for side in (a, b)
+        for file, record in zip(side.files, side.records, strict=True)
+        for timing in record.timings
+        if timing.unstable and timing.batch in batches
+    ]
 
 
 def refuse(a: Side, b: Side, *, across: bool, invalid: bool) -> tuple[list[Difference], list[str]]:

@@ -29,7 +29,7 @@ def command(a: str, b: str, across: bool, invalid: bool, as_json: bool) -> None:
     told. Between runs at different times the machine itself changes, and about 10 % can be told.
     """
     from edgefer.bench.comparing import common_batches, compare_batch
-    from edgefer.bench.sides import read_side, refuse
+    from edgefer.bench.sides import read_side, refuse, unstable
 
     first, second = read_side(a), read_side(b)
     differing, reasons = refuse(first, second, across=across, invalid=invalid)
@@ -37,15 +37,20 @@ def command(a: str, b: str, across: bool, invalid: bool, as_json: bool) -> None:
         compare_batch(first.records, second.records, batch)
         for batch in common_batches(first.records, second.records)
     ]
+    doubtful = unstable(first, second, {each.batch for each in found})
     if as_json:
         sides = {"a": _facts(first), "b": _facts(second)}
-        console.print_json({**sides, "compared": found, "differences": differing, "invalid": reasons})
+        console.print_json(
+            {**sides, "compared": found, "differences": differing, "invalid": reasons, "unstable": doubtful}
+        )
     else:
         _show(first, second, found)
     for difference in differing:
         console.note(f"compared across: {difference}")
     for reason in reasons:
         console.note(f"INVALID: {reason}")
+    for one in doubtful:
+        console.note(f"unstable: {one}")
     for size in _left_out(first, second, found):
         console.note(f"batch {size} left out: not every record has it")
 

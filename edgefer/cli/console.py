@@ -88,12 +88,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     from rich.table import Table
 
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold")
+    # Escaped: what is printed may hold square brackets, which rich reads as markup.
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         figures = all(_FIGURE.match(row[number]) for row in texts if row[number])
-        table.add_column(column, justify="right" if number and figures else "left", overflow="fold")
+        table.add_column(escape(column), justify="right" if number and figures else "left", overflow="fold")
     for row in texts:
-        # Escaped: what is printed may hold square brackets, which rich reads as markup.
         table.add_row(*(escape(cell) for cell in row))
     stdout().print(table)
 
@@ -104,7 +104,7 @@ def progress(title: str) -> Iterator[Advance]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),

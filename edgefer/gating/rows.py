@@ -26,18 +26,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class SharedRows:
-    """The rows as each takes them. ``numbers`` int64 (N,) are their places in the test split ``split``."""
+    """The rows as each takes them. ``numbers`` int64 (N,) are their places in the test split ``split``.
+
+    ``left_out`` of its rows were not asked for, because they are leaked.
+    """
 
     dataset: Dataset
     split: Subset
     numbers: npt.NDArray[np.int64]
     before: Subset
     after: Subset
-
-    @property
-    def left_out(self) -> int:
-        """Leaked rows of the split that are not among them."""
-        return int(self.split.leaked.sum() - self.split.leaked[self.numbers].sum())
+    left_out: int
 
 
 def shared_rows(baseline: Contender, artifact: Contender, read: Read, choice: Choice) -> SharedRows:
@@ -58,7 +57,8 @@ def shared_rows(baseline: Contender, artifact: Contender, read: Read, choice: Ch
     split, theirs = dataset.split("test"), other.split("test")
     _require_same_faces(baseline, artifact, theirs, split)
     numbers = _chosen(split, choice, dataset.name)
-    return SharedRows(dataset, split, numbers, theirs.take(numbers), split.take(numbers))
+    left_out = 0 if choice.leaked else int(split.leaked.sum())
+    return SharedRows(dataset, split, numbers, theirs.take(numbers), split.take(numbers), left_out)
 
 
 def _require_same_faces(baseline: Contender, artifact: Contender, theirs: Subset, ours: Subset) -> None:

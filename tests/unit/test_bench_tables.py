@@ -53,3 +53,10 @@ def test_a_number_of_threads_that_would_be_ignored_is_refused():
     with pytest.raises(InputError, match="target coreml sets its number of threads itself"):
         Job(target=coreml, plan=coreml.measure.plan(), threads=2)
     Job(target=load_target("cpu"), plan=coreml.measure.plan(), threads=2)
+
+
+def test_square_brackets_are_printed_as_they_are(capsys):
+    console.print_table("Of model[bold].keras", ("file [kB]",), [("a[red].tflite",)])
+    out = capsys.readouterr().out
+    for words in ("Of model[bold].keras", "file [kB]", "a[red].tflite"):
+        assert words in out

@@ -184,6 +184,22 @@ def test_invalid_records_are_refused_unless_told(compare):
     assert "INVALID: " in err
 
 
+def test_times_that_may_not_be_trusted_are_named(compare):
+    a, b = pair(4, 1.05, noise=0.005)
+    wild = msgspec.structs.replace(b.timings[0], unstable="p90 is 1.9 times the median")
+    code, out, err = compare(a, msgspec.structs.replace(b, timings=(wild,)), "--json")
+    assert code == 0
+    (told,) = json.loads(out)["unstable"]
+    assert told.endswith("at batch 1: p90 is 1.9 times the median")
+    assert f"unstable: {told}" in err
+
+
+def test_a_gates_verdict_among_the_records_is_none(compare, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "gate.json").write_text('{"gate": "pass"}')
+    assert compare(*pair(4, 1.05, noise=0.005))[0] == 0
+
+
 @pytest.mark.parametrize(
     ("b", "line"),
     [

@@ -93,6 +93,8 @@ def test_where_every_row_leaked_none_is_left_unless_asked_for():
     assert "--include-leaked" in refusal(contender(8), contender(4), leaked)
     found = shared_rows(contender(8), contender(4), leaked, Choice(leaked=True))
     assert (len(found.numbers), found.left_out) == (ROWS, 0)
+    few = shared_rows(contender(8), contender(4), leaked, Choice(leaked=True, most=10))
+    assert (len(few.numbers), few.left_out) == (10, 0)
 
 
 def test_an_answer_that_is_no_number_is_no_class():
