@@ -8,6 +8,7 @@ the backbone that came in, timed. The last one's files stand in the run's folder
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +22,13 @@ import msgspec
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.loading import load_backbone
 from edgefer.backbones.merging import converted_cost
+from edgefer.backbones.safety import refuse_code_in_keras3
 from edgefer.backbones.storage import save_backbone, sidecar_path
 from edgefer.compression.planning import Planned
 from edgefer.conversion import Conversion, make_files
 from edgefer.datasets.base import Dataset
 from edgefer.datasets.scoring import require_own_images
-from edgefer.errors import InputError, SettingError
+from edgefer.errors import InputError, SettingError, UntrustedCodeError
 from edgefer.files import sha256_of
 from edgefer.formats.base import Format
 from edgefer.metrics import Score
@@ -136,7 +138,8 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     removed. Model and files of a finished run are left as they are; it may end in other files.
 
     Raises:
-        InputError: a SavedModel, a split without an image of its own to be scored on, a folder in use.
+        InputError: a SavedModel, a network that carries code, a split without an image of its own to be scored on, a
+            folder in use.
         SettingError: a stage cannot do what its settings say; ``key`` begins with the stage's place in the plan.
         EdgeferError: what a stage raises.
     """
@@ -144,6 +147,7 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
         raise InputError(
             f"{backbone.name}: a SavedModel has no layers to compress", hint="give the .keras or .h5 file"
         )
+    _refuse_code(backbone)
     require_own_images(job.dataset)
     request = CompressRequest(
         model_sha256=backbone.sha256,
@@ -180,6 +184,17 @@ def compress(backbone: Backbone, plan: Sequence[Planned], job: Job) -> Compresse
     return Compressed(saved, record, path)
 
 
+def _refuse_code(backbone: Backbone) -> None:
+    """Stages save what they make and open it again, from files that nobody was asked to trust."""
+    try:
+        refuse_code_in_keras3(Path(backbone.name), json.loads(backbone.model.to_json()))
+    except UntrustedCodeError as error:
+        raise InputError(
+            f"{error.message}; stages save the network and open it again, which --trust does not cover",
+            hint="build that part of it from Keras's own layers",
+        ) from error
+
+
 def _before(out: Path, last: StageRecord) -> CompressRecord | None:
     """The record of an earlier call that ended in the same ``last`` stage, if there is one."""
     if not (out / _RECORD).exists():
@@ -200,13 +215,19 @@ def _end(
 ) -> tuple[ConvertPart | None, tuple[FileRecord, ...]]:
     """How the chain ends, and its files: an earlier call's, if all are there and no others are wanted."""
     wanted = job.ending.part if job.ending else None
-    whole = before is not None and before.sha256 == backbone.sha256 and all(map(_is_there, before.files))
+    files = tuple(_found(file, job.out) for file in before.files) if before else ()
+    whole = before is not None and before.sha256 == backbone.sha256 and all(map(_is_there, files))
     if before and whole and wanted in (None, before.conversion):
-        return before.conversion, before.files
+        return before.conversion, files
     if job.ending is None:
         return None, ()
     job.hooks.note(f"files: {', '.join(form.id for form in job.ending.formats)}")
     return wanted, make_files(job.ending, backbone, job.dataset, job.out, job.hooks.step)
+
+
+def _found(file: FileRecord, out: Path) -> FileRecord:
+    """The record of a file of a run whose folder ``out`` may go by another name than when it was made."""
+    return msgspec.structs.replace(file, path=str(out / Path(file.path).name)) if file.path else file
 
 
 def _is_there(file: FileRecord) -> bool:

@@ -20,7 +20,7 @@ from edgefer.datasets.base import Dataset
 from edgefer.errors import EdgeferError, InputError, MissingExtraError, VerificationError
 from edgefer.evidence import check_range, golden_of, measure_baseline
 from edgefer.files import replace, workspace
-from edgefer.formats.base import Calibration, Format, IODtype
+from edgefer.formats.base import FLOAT_OPERATIONS, Calibration, Format, IODtype
 from edgefer.formats.export import check_export, export_backbone
 from edgefer.formats.keeping import float_layers
 from edgefer.interrupts import stop_if_seen
@@ -63,7 +63,8 @@ class Options:
 class FileRecord(Frozen, frozen=True):
     """An ``Outcome`` as it is written down: the file (None if it was not kept) with its hash, and proof or error.
 
-    ``keep_float`` says how the layers that stay in float were chosen, None where nothing was to be chosen.
+    ``keep_float`` says how the layers that stay in float were chosen, None where nothing was to be chosen; ``note``
+    what else there is to know of the file.
     """
 
     format: str
@@ -74,6 +75,7 @@ class FileRecord(Frozen, frozen=True):
     error: str | None
     keep_float: Mixed | None = None
     sha256: str = ""
+    note: str = ""
 
     @property
     def good(self) -> bool:
@@ -93,6 +95,7 @@ class Outcome:
     error: EdgeferError | None = None
     mixed: Mixed | None = None
     sha256: str = ""
+    note: str = ""
 
     @property
     def good(self) -> bool:
@@ -111,6 +114,7 @@ class Outcome:
             error=str(self.error) if self.error else None,
             keep_float=self.mixed,
             sha256=self.sha256,
+            note=self.note,
         )
 
 
@@ -218,7 +222,20 @@ def _make(job: Job, form: Format, out: Path, tell: Callable[[str], None]) -> Out
         stop_if_seen()
         return Outcome(form.id, None, 0, time.perf_counter() - began, verification, error)
     seconds = time.perf_counter() - began
-    return Outcome(form.id, path, artifact.bytes, seconds, verification, None, mixed, artifact.sha256)
+    return Outcome(
+        form.id, path, artifact.bytes, seconds, verification, None, mixed, artifact.sha256, _note(artifact)
+    )
+
+
+def _note(artifact: Artifact) -> str:
+    """What is to be known of a file that does what its backbone does."""
+    left = artifact.manifest.lineage[-1].config.get(FLOAT_OPERATIONS)
+    if not left:
+        return ""
+    return (
+        f"the converter left operations in float: {', '.join(left)}. Processors without float units cannot run them; "
+        "for these, build that part from layers with integer kernels, BatchNormalization for instance"
+    )
 
 
 def _proof(artifact: Artifact) -> Verification:

@@ -77,7 +77,7 @@ def refuse_code_in_savedmodel(path: Path) -> None:
 def _refusal(path: Path, what: str) -> UntrustedCodeError:
     return UntrustedCodeError(
         f"{path}: holds {what}, which can run any code on loading",
-        hint="give --trust if you trust where the file comes from",
+        hint="if you trust where it comes from, give --trust, which covers the MODEL of a command",
     )
 
 

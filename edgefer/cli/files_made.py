@@ -19,6 +19,8 @@ def print_files(files: Sequence[FileRecord]) -> None:
     for file in files:
         if file.keep_float:
             console.note(f"{file.format}: {_chosen(file.keep_float)}")
+        if file.note:
+            console.note(f"{file.format}: {file.note}")
         if file.error:
             console.fail(f"{file.format}: {file.error}")
         elif file.verification and file.verification.status != "passed":

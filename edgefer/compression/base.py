@@ -17,6 +17,12 @@ from edgefer.spec import Frozen
 Batch = tuple[Floats, Floats, Floats | None]
 
 
+CORRECTED: Mapping[str, str] = {
+    "bias-correct": "biases were corrected for the rounding of the weights as they were before"
+}
+"""Why no stage that changes weights may follow the one that corrects biases, as ``Stage.not_after`` has it."""
+
+
 def _ignore(*_: object) -> None:
     """Nobody wants to hear."""
 

@@ -98,8 +98,10 @@ def _passes_factors(layer: Any) -> bool:
 def _is_capped(layer: Any) -> bool:
     import keras
 
-    return getattr(layer, "max_value", None) is not None or (
-        getattr(layer, "activation", None) is keras.activations.relu6
+    return (
+        getattr(layer, "max_value", None) is not None
+        or getattr(layer, "activation", None) is keras.activations.relu6
+        or type(layer).__name__ == "Relu6"
     )
 
 

@@ -137,13 +137,13 @@ def _unit_ends(network: list[Call]) -> dict[int, Any]:
 
 
 def is_relu(layer: Any) -> bool:
-    """Whether int8 kernels do ``layer`` together with the convolution before it: ReLU, or ReLU up to 6."""
-    import keras
-
-    if isinstance(layer, keras.layers.ReLU):
+    """Whether int8 kernels do ``layer``, of either Keras, together with what is before it: ReLU, or ReLU up to 6."""
+    kind = type(layer).__name__
+    if kind == "ReLU":
         return layer.max_value in (None, 6.0) and not layer.negative_slope and not layer.threshold
-    relus = (keras.activations.relu, keras.activations.relu6)
-    return isinstance(layer, keras.layers.Activation) and layer.activation in relus
+    if kind == "Activation":
+        return getattr(layer.activation, "__name__", "") in ("relu", "relu6")
+    return kind in ("Relu", "Relu6")  # operations of keras.ops
 
 
 def _passes_codes_on(layer: Any) -> bool:

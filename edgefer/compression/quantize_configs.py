@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
+from edgefer.compression.fake_quant import is_relu
 from edgefer.compression.tf_keras_checkpoint import assign, values_of
 from edgefer.compression.toolkit import toolkit
 from edgefer.errors import ConversionError
@@ -45,7 +46,6 @@ _COMPUTING = frozenset(
 )  # fmt: skip
 # The range of these functions' values is known beforehand; that of their argument is not.
 _BOUNDED = frozenset(("sigmoid", "softmax", "tanh"))
-_FUSING = frozenset(("relu", "relu6"))
 
 
 class Places(NamedTuple):
@@ -82,12 +82,9 @@ def _goes_into_next(layer: Any) -> bool:
     readers = [node.outbound_layer for node in layer._outbound_nodes]
     if len(readers) != 1 or type(layer).__name__ not in {*_KERNELS, "Add", "BatchNormalization", "Multiply"}:
         return False
-    kind = type(readers[0]).__name__
-    if kind == "BatchNormalization":
+    if type(readers[0]).__name__ == "BatchNormalization":
         return type(layer).__name__ in _KERNELS
-    if kind == "ReLU":
-        return not readers[0].negative_slope
-    return kind == "Activation" and readers[0].activation.__name__ in _FUSING
+    return is_relu(readers[0])
 
 
 def imitating_int8(model: Any) -> Any:

@@ -21,6 +21,9 @@ from edgefer.spec import InputSpec, LabelSet
 
 IODtype = Literal["uint8", "int8"]
 
+FLOAT_OPERATIONS = "float_operations"
+"""Key of a conversion's lineage: operations of an integer file that its converter left in float unasked."""
+
 
 @dataclass(frozen=True)
 class Export:

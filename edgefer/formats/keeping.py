@@ -70,6 +70,12 @@ def kept(operations: Mapping[str, str], layers: Mapping[str, tuple[str, ...]]) -
     return [key for key, origin in origins.items() if origin & wanted]
 
 
+def not_of(operations: Mapping[str, str], layers: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Of operations, as ``kept`` has them, those that come of none of ``layers``."""
+    wanted = {name for names in layers.values() for name in names}
+    return [key for key, text in operations.items() if not _origins(text) & wanted]
+
+
 def _origins(text: str) -> set[str]:
     """The layers in whose scopes the operations of ``text`` stand.
 

@@ -10,8 +10,18 @@ import numpy as np
 
 from edgefer.artifact import IOSpec, TensorSpec
 from edgefer.errors import ConversionError
-from edgefer.formats.base import Calibration, Converted, Export, IODtype, make_format, refusals
+from edgefer.formats.base import (
+    FLOAT_OPERATIONS,
+    Calibration,
+    Converted,
+    Export,
+    IODtype,
+    make_format,
+    refusals,
+)
+from edgefer.formats.keeping import not_of
 from edgefer.formats.tflite_compact import compact
+from edgefer.formats.tflite_graph import Graph
 from edgefer.formats.tflite_int8 import quantize
 from edgefer.formats.tflite_sparse import with_sparse_kernels
 from edgefer.preprocessing import Pixels
@@ -95,7 +105,7 @@ def _converter(
             content = finish(_content(converter, tf, export, calibration, io_dtype))
         payload = export.scratch / f"{precision}.tflite"
         payload.write_bytes(compact(content))
-        return Converted(payload, _describe(payload, export))
+        return Converted(payload, _describe(payload, export), _left_in_float(content, calibration))
 
     return export_format
 
@@ -107,6 +117,23 @@ def _content(
         content: bytes = converter.convert()
         return content
     return quantize(converter, _samples(export, calibration), calibration, getattr(tf, io_dtype))
+
+
+def _left_in_float(content: bytes, calibration: Calibration | None) -> dict[str, Any]:
+    """What the lineage tells of operations of an integer file that the converter left in float unasked."""
+    from ai_edge_litert.schema_py_generated import TensorType
+
+    if calibration is None:
+        return {}
+    graph = Graph(content)
+    floats = {
+        f"{graph.kind(one)} ({'/'.join(graph.name(one.outputs[0]).split('/')[-2:])})": one.outputs[0]
+        for one in graph.operators
+        if graph.kind(one) != "DEQUANTIZE" and graph.tensor(one.outputs[0]).type == TensorType.FLOAT32
+    }
+    texts = {told: graph.tensor(number).name.decode() for told, number in floats.items()}
+    unasked = not_of(texts, calibration.keep_float)
+    return {FLOAT_OPERATIONS: unasked} if unasked else {}
 
 
 def _describe(payload: Path, export: Export) -> IOSpec:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from training_samples import build_tiny, tiny_dataset
 from tuning_samples import backbone_of
@@ -17,8 +18,11 @@ from edgefer.compression.base import Result, Stage, Workshop
 from edgefer.compression.planning import Planned, read_plan
 from edgefer.errors import InputError, SettingError
 from edgefer.files import sha256_of
+from edgefer.pipeline import FileRecord
 from edgefer.racing import Race
+from edgefer.recipe import ConvertPart
 from edgefer.spec import Frozen
+from edgefer.training.record import write_record
 from edgefer.training.run import Hooks
 
 TRAINING = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3}
@@ -149,3 +153,41 @@ def test_nothing_is_removed_where_no_stage_is_finished_or_all_are(chain: Chain):
     chain(BLOCKS, CHANNELS)
     with pytest.raises(InputError, match="begun with another"):
         chain(BLOCKS, CHANNELS, {"stage": "qat"})
+
+
+def test_files_of_a_finished_run_stay_in_its_record_wherever_it_is_called_from(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    chain.out = Path("run")
+    made = chain(BLOCKS).record
+    file = chain.out / "tiny-int8.tflite"
+    file.write_bytes(b"a file")
+    kept = FileRecord(
+        format="tflite-int8",
+        path=str(file),
+        bytes=6,
+        seconds=1.0,
+        verification=None,
+        error=None,
+        sha256=sha256_of(file),
+    )
+    ended = ConvertPart(formats=("tflite-int8",))
+    write_record(chain.out / "compress.json", msgspec.structs.replace(made, files=(kept,), conversion=ended))
+    monkeypatch.chdir(tmp_path.parent)
+    chain.out = tmp_path / "run"
+    again = chain(BLOCKS).record
+    assert again.conversion == ended
+    assert [one.path for one in again.files] == [str(tmp_path / "run" / "tiny-int8.tflite")]
+
+
+def test_a_network_that_carries_code_is_refused_before_the_work(chain: Chain):
+    import keras
+
+    image = keras.Input((32, 32, 3))
+    value = keras.layers.Lambda(lambda x: x + 0.0, output_shape=(32, 32, 3), name="mine")(image)
+    value = keras.layers.Dense(9, activation="softmax")(keras.layers.Flatten()(value))
+    chain.backbone = backbone_of(keras.Model(image, value))
+    with pytest.raises(InputError, match=r"holds a Lambda layer \('mine'\).* which --trust does not cover"):
+        chain(BLOCKS)
+    assert chain.asked == []

@@ -57,6 +57,20 @@ def test_one_cap_in_two_places_leaves_each_the_room_that_it_has(width):
     np.testing.assert_allclose(network(noise(16)), model(noise(16)), atol=1e-4)
 
 
+def test_a_cap_called_as_an_operation_is_one():
+    from edgefer.compression.equalization import find_pairs
+
+    keras.utils.set_random_seed(7)
+    image = keras.Input((12, 12, 3))
+    value = keras.ops.relu6(keras.layers.Conv2D(4, 3, name="first")(image))
+    value = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="second")(value))
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(value))
+    model.get_layer("first").bias.assign([5.5, 0.0, 0.0, 0.0])
+    network, _ = equalized(model, noise(16))
+    assert next(pair.cap for pair in find_pairs(network) if pair.first.name == "first") is not None
+    np.testing.assert_allclose(network(noise(16)), model(noise(16)), atol=1e-4)
+
+
 def test_ranges_of_a_pair_agree_afterwards():
     from edgefer.compression.equalization import find_pairs
 

@@ -113,6 +113,19 @@ def test_an_adapted_normalization_does_in_the_inference_graph_what_it_did():
     np.testing.assert_allclose(inference_graph(model)(floats), model(floats), atol=2e-6)
 
 
+@pytest.mark.parametrize("name", ["relu", "relu6"])
+def test_a_relu_called_as_an_operation_is_part_of_the_convolution_before_it(name):
+    from edgefer.compression.fake_quant import simulate
+    from edgefer.compression.inference_graph import inference_graph
+
+    image = keras.Input((12, 12, 3))
+    value = getattr(keras.ops, name)(keras.layers.Conv2D(4, 3, name="conv")(image))
+    value = keras.layers.GlobalAveragePooling2D(name="pool")(value)
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="head")(value))
+    names = simulate(inference_graph(model), noise(8)).names
+    assert names[:2] == ("conv", "pool")
+
+
 @keras.saving.register_keras_serializable("tests")
 class Forgetful(keras.layers.Layer):
     """Multiplies by a factor that neither its configuration nor its weights tell."""

@@ -133,3 +133,31 @@ def test_grouped_convolutions_and_attention_are_quantized_in_every_container(
 ):
     backbone = Backbone(build(), GRAY, LabelSet(source="two", names=("a", "b")), (), "small", "")
     assert converted(export_backbone(backbone, "raw", tmp_path), name).exists()
+
+
+def normalised():
+    image = keras.Input((8, 8, 1))
+    value = keras.layers.LayerNormalization(name="norm")(keras.layers.Conv2D(4, 3)(image))
+    value = keras.layers.GlobalAveragePooling2D()(value)
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(value))
+
+
+def test_what_a_converter_leaves_in_float_is_told(tmp_path: Path):
+    from edgefer.datasets.loading import load
+    from edgefer.pipeline import Options, choose_formats, convert
+
+    dataset = load("synthetic", None, size=(8, 8), channels=1)
+    made = {}
+    for name, build in (("plain", grouped), ("normalised", normalised)):
+        model = build()
+        labels = dataset.labels
+        head = keras.layers.Dense(len(labels), activation="softmax")(model.layers[-2].output)
+        backbone = Backbone(keras.Model(model.inputs[0], head), GRAY, labels, (), name, "")
+        options = Options(calibration=20, trust_range=True)
+        formats = choose_formats("tflite-int8,tflite-fp32")
+        made[name] = convert(backbone, formats, dataset, dataset, tmp_path, options, lambda *_: None)
+    assert [one.note for one in made["plain"]] == ["", ""]
+    integer, floating = (one.record for one in made["normalised"])
+    assert "the converter left operations in float: " in integer.note
+    assert "norm_1/" in integer.note
+    assert floating.note == ""

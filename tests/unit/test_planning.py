@@ -62,7 +62,11 @@ def test_a_sensible_order_is_accepted(names):
         (("magnitude", "blocks"), "blocks cannot come after magnitude"),
         (("blocks", "distill"), "distill cannot come after blocks"),
         (("channels", "distill"), "distill cannot come after channels"),
-        (("bias-correct", "equalize"), "equalize cannot come after bias-correct"),
+        (("equalize", "distill"), "distill cannot come after equalize: the student is a new network"),
+        *(
+            (("bias-correct", name), f"{name} cannot come after bias-correct: biases were corrected for")
+            for name in ("equalize", "distill", "blocks", "channels", "magnitude", "qat")
+        ),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused_with_the_reason(names, message):

@@ -39,6 +39,16 @@ def test_what_the_converter_fuses_away_is_not_rounded():
     assert found["probabilities"] == Places(kernel, argument=True)
 
 
+def test_a_relu_up_to_another_value_than_6_is_an_operation_of_its_own():
+    import tf_keras
+
+    image = tf_keras.Input((8, 8, 3))
+    for cap, fused in ((6.0, True), (None, True), (1.0, False)):
+        layer = tf_keras.layers.Conv2D(4, 3)
+        tf_keras.layers.ReLU(cap)(layer(image))
+        assert places_of(layer).output is not fused
+
+
 def test_a_squeeze_excite_block_is_rounded_as_it_runs():
     found = places(squeeze_excite)
     kernel = (("kernel", -1),)

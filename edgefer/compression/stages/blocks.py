@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.graph import Call, calls, cost_of
-from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.base import CORRECTED, Result, Stage, Workshop
 from edgefer.compression.block_importance import Removed, removal_order
 from edgefer.compression.channel_costs import Price
 from edgefer.compression.excluding import is_excluded, refuse_unmatched
@@ -160,6 +160,7 @@ STAGES = (
         not_after={
             "channels": "channels were chosen, and trained, beside blocks that would now go",
             "magnitude": "training what is left would fill the zeros again",
+            **CORRECTED,
         },
     ),
 )

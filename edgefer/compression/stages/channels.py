@@ -10,7 +10,7 @@ import numpy as np
 
 from edgefer.backbones.base import Backbone
 from edgefer.backbones.graph import cost_of
-from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.base import CORRECTED, Result, Stage, Workshop
 from edgefer.compression.branches import as_converted
 from edgefer.compression.channel_budget import Limits, Plans, plans, smallest_share
 from edgefer.compression.channel_costs import Costs, Price
@@ -148,6 +148,6 @@ STAGES = (
         id="channels",
         options=Options,
         run=run,
-        not_after={"magnitude": "training what is left would fill the zeros again"},
+        not_after={"magnitude": "training what is left would fill the zeros again", **CORRECTED},
     ),
 )

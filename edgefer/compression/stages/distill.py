@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgefer.backbones.base import Backbone
-from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.base import CORRECTED, Result, Stage, Workshop
 from edgefer.errors import SettingError
 from edgefer.recipe import BackbonePart, Tuning
 from edgefer.spec import Frozen, InputSpec
@@ -58,6 +58,8 @@ STAGES = (
             "blocks": "the student is a new network, and what pruning did to its teacher only made that worse",
             "channels": "the student is a new network, and what pruning did to its teacher only made that worse",
             "magnitude": "the student is a new network, and what pruning did to its teacher only made that worse",
+            "equalize": "the student is a new network, whose channels nobody evened out",
+            **CORRECTED,
         },
     ),
 )

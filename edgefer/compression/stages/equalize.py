@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgefer.backbones.base import Backbone
-from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.base import CORRECTED, Result, Stage, Workshop
 from edgefer.compression.equalization import equalize
 from edgefer.compression.inference_graph import inference_graph
 from edgefer.compression.quantized_error import calibration_floats, int8_error, kept_if_better
@@ -31,6 +31,4 @@ def run(backbone: Backbone, options: Options, workshop: Workshop) -> Result:
     return kept_if_better(backbone, network, errors, findings, workshop)
 
 
-AFTER = {"bias-correct": "biases were corrected for the rounding of the weights as they were before"}
-
-STAGES = (Stage(id="equalize", options=Options, run=run, not_after=AFTER),)
+STAGES = (Stage(id="equalize", options=Options, run=run, not_after=CORRECTED),)

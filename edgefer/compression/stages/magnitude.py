@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from edgefer.backbones.base import Backbone
-from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.base import CORRECTED, Result, Stage, Workshop
 from edgefer.compression.branches import as_converted
 from edgefer.compression.excluding import is_excluded, refuse_unmatched
 from edgefer.compression.sparsity import sizes_of, sparsity_of
@@ -213,4 +213,4 @@ def _sizes_in_words(findings: dict[str, Any]) -> str:
     )
 
 
-STAGES = (Stage(id="magnitude", options=Options, run=run),)
+STAGES = (Stage(id="magnitude", options=Options, run=run, not_after=CORRECTED),)

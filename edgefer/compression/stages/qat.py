@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from edgefer.backbones.base import Backbone
-from edgefer.compression.base import Result, Stage, Workshop
+from edgefer.compression.base import CORRECTED, Result, Stage, Workshop
 from edgefer.compression.branches import as_converted
 from edgefer.compression.quantize_configs import calibrate, give_back, imitating_int8
 from edgefer.compression.tf_keras_checkpoint import History
@@ -89,7 +89,7 @@ STAGES = (
         id="qat",
         options=Options,
         run=run,
-        not_after={"magnitude": "training for rounding would fill the zeros again"},
+        not_after={"magnitude": "training for rounding would fill the zeros again", **CORRECTED},
         final="what changes the weights afterwards undoes what they learned about being rounded",
     ),
 )
