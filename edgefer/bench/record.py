@@ -187,13 +187,13 @@ def save_record(record: RunRecord, path: Path) -> None:
     write_atomic(path, msgspec.json.encode(record, order="deterministic") + b"\n")
 
 
-def is_gate(path: Path) -> bool:
-    """Whether a JSON file beside records calls itself a gate's verdict."""
+def gate_in(path: Path) -> dict[str, object] | None:
+    """The JSON object in a file if it calls itself a gate; what else it may be is another reader's to say."""
     try:
         raw = msgspec.json.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return isinstance(raw, dict) and "gate" in raw
+        return None
+    return raw if isinstance(raw, dict) and "gate" in raw else None
 
 
 def load_record(path: Path) -> RunRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgefer.bench.comparing import common_batches
 from edgefer.bench.likeness import Difference, differences
-from edgefer.bench.record import RunRecord, is_gate, load_record
+from edgefer.bench.record import RunRecord, gate_in, load_record
 from edgefer.errors import InputError
 
 
@@ -52,7 +52,7 @@ def read_side(name: str) -> Side:
 
 def _in_folder(folder: Path) -> list[Path]:
     """The folder's JSON files; what ``edgefer gate`` left among the records is none."""
-    return [file for file in sorted(folder.rglob("*.json")) if not is_gate(file)]
+    return [file for file in sorted(folder.rglob("*.json")) if gate_in(file) is None]
 
 
 def unstable(a: Side, b: Side, batches: Collection[int]) -> list[str]:

@@ -40,9 +40,8 @@ def command(a: str, b: str, across: bool, invalid: bool, as_json: bool) -> None:
     doubtful = unstable(first, second, {each.batch for each in found})
     if as_json:
         sides = {"a": _facts(first), "b": _facts(second)}
-        console.print_json(
-            {**sides, "compared": found, "differences": differing, "invalid": reasons, "unstable": doubtful}
-        )
+        remarks = {"differences": differing, "invalid": reasons, "unstable": doubtful}
+        console.print_json({**sides, "compared": found, **remarks})
     else:
         _show(first, second, found)
     for difference in differing:

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from edgefer.bench.record import KERNELS, Kind, RunRecord, load_record
+from edgefer.bench.record import KERNELS, Kind, RunRecord, gate_in, load_record
 from edgefer.errors import InputError
 from edgefer.gating.record import Gate, as_gate
 from edgefer.metrics import Score
@@ -102,7 +100,7 @@ def gather(paths: Sequence[Path]) -> Material:
         InputError: as ``collect``, or there are gates only.
     """
     files = _files(paths)
-    gates = {file: as_gate(raw, file) for file in files if (raw := _sniffed(file)) is not None}
+    gates = {file: as_gate(raw, file) for file in files if (raw := gate_in(file)) is not None}
     loaded = [(file, load_record(file)) for file in files if file not in gates]
     if not loaded:
         raise InputError(
@@ -113,15 +111,6 @@ def gather(paths: Sequence[Path]) -> Material:
     _refuse_mixed_rows(loaded)
     runs = _named(loaded)
     return Material(_grouped(runs), _gated(gates, runs))
-
-
-def _sniffed(file: Path) -> dict[str, object] | None:
-    """The JSON object in a file if it calls itself a gate; what else it may be is another reader's to say."""
-    try:
-        raw = msgspec.json.decode(file.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return raw if isinstance(raw, dict) and "gate" in raw else None
 
 
 def _gated(gates: Mapping[Path, Gate], runs: Sequence[Run]) -> tuple[Gated, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from edgefer.bench.runner import Job
 from edgefer.bench.target import load_target
+from edgefer.cli import console
 from edgefer.cli.bench_tables import show
 from edgefer.errors import InputError
 from tests.report_samples import record
@@ -56,7 +57,7 @@ def test_a_number_of_threads_that_would_be_ignored_is_refused():
 
 
 def test_square_brackets_are_printed_as_they_are(capsys):
-    console.print_table("Of model[bold].keras", ("file [kB]",), [("a[red].tflite",)])
+    console.print_table("m[bold].keras", ("file [kB]",), [("a[red].tflite",)])
     out = capsys.readouterr().out
-    for words in ("Of model[bold].keras", "file [kB]", "a[red].tflite"):
+    for words in ("m[bold].keras", "file [kB]", "a[red].tflite"):
         assert words in out
