@@ -16,17 +16,25 @@ def command(artifacts: tuple[Path, ...], as_json: bool) -> int:
     """Prove that ARTIFACTS still do what their backbone did.
 
     Replays the golden inputs stored in each file and compares with the backbone's stored outputs; checks hashes and
-    labels. Needs the file and its runtime, no TensorFlow. Exit code 3 if any check fails.
+    labels. Needs the file and its runtime, no TensorFlow. Exit code 3 if any check fails, 2 if a file is no artifact.
     """
+    from edgefer.errors import InputError
     from edgefer.verification import verify
 
-    outcomes = []
+    outcomes, refused = [], []
     with console.progress("verify") as advance:
         for number, path in enumerate(artifacts):
             advance(number, len(artifacts), path.name)
-            outcomes.append(verify(path))
+            try:
+                outcomes.append(verify(path))
+            except InputError as error:  # it says nothing of the other files
+                refused.append(error)
     if as_json:
         console.print_json(outcomes)
-    else:
+    elif outcomes:
         console.print_verifications(outcomes)
+    for one in refused:
+        console.fail(str(one), one)
+    if refused:
+        return InputError.exit_code
     return 3 if any(outcome.status == "failed" for outcome in outcomes) else 0

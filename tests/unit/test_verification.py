@@ -1,5 +1,6 @@
 """Verify passes what is right and catches the field's common errors."""
 
+import json
 from dataclasses import replace
 
 import msgspec
@@ -131,3 +132,16 @@ def test_a_file_that_does_not_take_what_its_contract_says_fails_in_one_line(tmp_
     outcome = verify(path)
     assert outcome.status == "failed"
     assert "cannot be run as its contract says (" in outcome.reason
+
+
+def test_a_missing_file_does_not_hide_what_is_found_of_the_others(tmp_path):
+    from click.testing import CliRunner
+
+    from edgefer.cli.main import cli
+
+    paths = [str(tmp_path / "gone.onnx"), str(make(tmp_path).path), str(tmp_path / "lost.onnx")]
+    ran = CliRunner().invoke(cli, ["verify", "--json", *paths], standalone_mode=False)
+    assert [one["status"] for one in json.loads(ran.stdout)] == ["passed"]
+    assert ran.return_value == 2
+    assert "gone.onnx: no such file" in ran.stderr
+    assert "lost.onnx: no such file" in ran.stderr
