@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from edgefer.backbones.base import Backbone
 from edgefer.calibrating import METHODS, Judge
 from edgefer.contract import MANIFEST_SCHEMA, Golden
 from edgefer.embedding import payload_sha256
+from edgefer.errors import ConversionError
 from edgefer.formats.base import Calibration, Converted, Export, Format, IODtype
 from edgefer.mixing import Mixed, Mixer, Trial
 from edgefer.spec import Cost, Step
@@ -79,14 +81,24 @@ def made(job: Job, form: Format, path: Path, tell: Tell) -> Made:
 def _closest(
     job: Job, judge: Judge, form: Format, calibration: Calibration, path: Path, tell: Tell
 ) -> Calibration:
-    """The calibration method whose file is closest to the backbone."""
+    """The calibration method whose file is closest to the backbone.
+
+    Raises:
+        ConversionError: under each, the file answers NaN.
+    """
     errors = {}
     for method in METHODS:
         tell(f"{form.id}: {method} calibration")
         (folder := path.with_name(method)).mkdir()
         candidate = _written(job, form, calibration.by(method), folder / path.name)
         errors[method] = round(judge.error(candidate), 6)
-    closest = min(METHODS, key=errors.__getitem__)
+    usable = [method for method in METHODS if math.isfinite(errors[method])]
+    if not usable:
+        raise ConversionError(
+            "no calibration method gives a file that answers with numbers",
+            hint="this precision does not suit this network; try another format",
+        )
+    closest = min(usable, key=errors.__getitem__)
     tell(f"{form.id}: {closest} calibration, the closest")
     told = {"chosen_on": f"{len(judge.pixels)} validation rows", "divergence_nats": errors}
     return calibration.by(closest, told)

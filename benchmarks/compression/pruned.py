@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from edgefer.compressing import CompressRecord
 from edgefer.report import words
 from edgefer.report.svg import drawing_style, figure, finished
 from edgefer.spec import Cost
+
+# Marks and colours of networks, one after the other. Source: Okabe and Ito, "Color Universal Design".
+STYLES = (("o-", "#0072B2"), ("s-", "#D55E00"), ("^-", "#009E73"), ("D-", "#CC79A7"), ("v-", "#E69F00"))
 
 
 class _Point(NamedTuple):
@@ -41,9 +45,7 @@ def channels_plot(folder: Path = FOLDER) -> str:
     with drawing_style():
         drawing = figure(7.0, 4.2)
         axes = drawing.add_subplot()
-        for path, (shape, colour) in zip(
-            _networks(folder), (("o-", "#0072B2"), ("s-", "#D55E00")), strict=False
-        ):
+        for path, (shape, colour) in zip(_networks(folder), cycle(STYLES), strict=False):
             _drawn(axes, _points(path), shape, colour, path.name)
             # Blocks and channels: a way of its own from the same whole network.
             _drawn(axes, _points(path / BLOCKS)[1:], shape[0], colour, "")

@@ -82,23 +82,30 @@ def _records(path: Path) -> list[RunRecord]:
 
 
 def _student(path: Path) -> Iterator[tuple[str, ...]]:
-    size, score, pace = GOALS[path.name]
     for record in _records(path):
         name, kilobytes, weighted, macro, drop, clean = _scores(record)
-        aimed = record.artifact.format == "tflite-int8"
+        size, score, pace = _goal(path.name, record.artifact.format)
         yield (
             f"{path.name} {name}",
             kilobytes,
-            str(size) if aimed else words.ABSENT,
+            size,
             weighted,
-            f"{score:g}" if aimed else words.ABSENT,
+            score,
             macro,
             drop,
             clean,
             *_pace(path, record.artifact.format, "cpu"),
-            str(pace) if aimed else words.ABSENT,
+            pace,
             *_pace(path, record.artifact.format, "one-thread"),
         )
+
+
+def _goal(student: str, name: str) -> tuple[str, str, str]:
+    """What is asked of a student's file; nothing of other formats, and of a student without a goal."""
+    if name != "tflite-int8" or student not in GOALS:
+        return (words.ABSENT,) * 3
+    size, score, pace = GOALS[student]
+    return str(size), f"{score:g}", str(pace)
 
 
 def _pace(path: Path, name: str, kind: str) -> tuple[str, str]:

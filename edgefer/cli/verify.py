@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from edgefer.cli import console
-from edgefer.errors import InputError
 
 
 @click.command(name="verify")
@@ -17,26 +16,25 @@ def command(artifacts: tuple[Path, ...], as_json: bool) -> int:
     """Prove that ARTIFACTS still do what their backbone did.
 
     Replays the golden inputs stored in each file and compares with the backbone's stored outputs; checks hashes and
-    labels. Needs the file and its runtime, no TensorFlow. Exit code 3 if any check fails, 2 if a file is none of
-    edgefer's; the others are checked all the same.
+    labels. Needs the file and its runtime, no TensorFlow. Exit code 3 if any check fails, 2 if a file is no artifact.
     """
-    from edgefer.verification import Verification, verify
+    from edgefer.errors import InputError
+    from edgefer.verification import verify
 
-    outcomes: list[Verification] = []
-    unreadable: list[InputError] = []
+    outcomes, refused = [], []
     with console.progress("verify") as advance:
         for number, path in enumerate(artifacts):
             advance(number, len(artifacts), path.name)
             try:
                 outcomes.append(verify(path))
-            except InputError as error:
-                unreadable.append(error)
+            except InputError as error:  # it says nothing of the other files
+                refused.append(error)
     if as_json:
         console.print_json(outcomes)
     elif outcomes:
         console.print_verifications(outcomes)
-    if unreadable:
-        for other in unreadable[1:]:
-            console.note(str(other))
-        raise unreadable[0]
+    for one in refused:
+        console.fail(str(one), one)
+    if refused:
+        return InputError.exit_code
     return 3 if any(outcome.status == "failed" for outcome in outcomes) else 0

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefer.backbones.graph import cost_of
-from edgefer.compression.channel_groups import Channels, Keep
+from edgefer.compression.channel_groups import Channels
 from edgefer.spec import Cost
 
 Price = Literal["macs", "parameters"]
@@ -69,11 +69,6 @@ class Costs:
 
     def _kept_lengths(self, counts: Counts) -> Vector:
         return np.asarray(self._lengths - self._shares @ (self.widths - counts))
-
-
-def counts_of(channels: Channels, keep: Keep) -> Counts:
-    """How many units a plan keeps in each group, shape (groups,)."""
-    return np.array([keep[group.units].sum() for group in channels.groups], np.int64)
 
 
 def _fixed_entries(weight: Any) -> int:

@@ -175,7 +175,7 @@ def _peak(found: Explanation) -> Finding | None:
 def _int8_gain(found: Explanation) -> Finding | None:
     """Whether integers could be faster here at all."""
     int8, fp32 = (next(p.macs_per_s for p in found.peaks if p.numbers == n) for n in ("int8", "fp32"))
-    if not found.integer:
+    if not found.int8:
         return None
     text = f"a large product runs {int8 / fp32:.1f} times as fast in int8 as in fp32 on this machine"
     return Finding(id="int8-gain", text=text, figures={"ratio": int8 / fp32})

@@ -99,12 +99,17 @@ class Explanation(Frozen, frozen=True):
     @property
     def integer(self) -> bool:
         """Whether its format promises integer arithmetic."""
+        return self.int8 or self.format.endswith("-int16x8")
+
+    @property
+    def int8(self) -> bool:
+        """Whether it promises products of int8 with int8."""
         return self.format.rpartition("-")[2] in ("int8", "dynamic")
 
     @property
     def peak(self) -> Peak:
-        """The peak of the arithmetic that the format promises."""
-        wanted = "int8" if self.integer else "fp32"
+        """The peak of the arithmetic that the format promises, or fp32's where none was measured, as with int16."""
+        wanted = "int8" if self.int8 else "fp32"
         return next(peak for peak in self.peaks if peak.numbers == wanted)
 
     def by_group(self) -> dict[str, float]:

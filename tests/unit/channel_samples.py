@@ -10,6 +10,11 @@ import numpy as np
 SIZE = 8
 
 
+def counts_of(channels: Any, keep: Any) -> Any:
+    """How many units a plan keeps in each group, shape (groups,)."""
+    return np.array([keep[group.units].sum() for group in channels.groups], np.int64)
+
+
 def shaken(model: Any, seed: int = 0) -> Any:
     """Random values in every weight, so that no bias, beta or statistic is at a value that hides a mistake."""
     rng = np.random.default_rng(seed)

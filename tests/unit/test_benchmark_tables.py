@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.costs import Cost, CostRecord, Outcome, run, write_json
 from benchmarks.results import NOT_YET, ArtifactList, Made, costs, results
 from edgefer.bench.environment import environment
 from edgefer.recipe_loading import load_recipe
+from edgefer.report.words import ABSENT
 from edgefer.training.record import DataUsed, Request, TrainRecord
 from tests.report_samples import FORMATS, accuracy, record, save
 
@@ -144,3 +146,22 @@ def test_a_failed_command_is_an_error():
     with pytest.raises(click.ClickException, match="exit 3"):
         run([sys.executable, "-c", "raise SystemExit(3)"])
     assert run([sys.executable, "-c", "raise SystemExit(3)"], (0, 3)).output == ""
+
+
+def test_a_student_without_a_goal_has_its_row(tmp_path: Path):
+    from benchmarks.compression.tables import STUDENTS, students
+
+    shutil.copytree(STUDENTS / "student-nano", tmp_path / "student-new")
+    [row] = [line for line in students(tmp_path).splitlines() if line.startswith("| student-new tflite-int8")]
+    assert row.count(ABSENT) == 3
+
+
+def test_every_network_is_in_the_plot_of_pruning(tmp_path: Path):
+    from benchmarks.compression.channels import FOLDER
+    from benchmarks.compression.pruned import channels_plot
+
+    (one, *_) = (path for path in sorted(FOLDER.glob("*")) if path.is_dir())
+    for name in ("first", "second", "third"):
+        shutil.copytree(one, tmp_path / name)
+    plot = channels_plot(tmp_path)
+    assert all(name in plot for name in ("first", "second", "third"))

@@ -378,6 +378,24 @@ def test_the_best_method_is_the_one_whose_file_is_closest_on_validation_rows(net
     ]  # no candidate is left behind
 
 
+def test_a_file_that_answers_nan_is_not_the_closest(network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from edgefer.artifact import open_artifact
+    from edgefer.calibrating import Judge
+    from edgefer.pipeline import Options, choose_formats, convert
+
+    backbone, dataset = small_backbone(network)
+    options, formats = Options(calibration=20, method="best"), choose_formats("tflite-int8")
+
+    def made(*errors: float):
+        found = iter(errors)
+        monkeypatch.setattr(Judge, "error", lambda *_: next(found))
+        return convert(backbone, formats, dataset, dataset, tmp_path, options, lambda *_: None)[0]
+
+    usable = open_artifact(made(np.nan, 0.3, np.nan, 0.2).path)
+    assert usable.manifest.lineage[-1].config["calibration"]["method"] == "entropy"
+    assert "no calibration method gives a file that answers with numbers" in str(made(*[np.nan] * 4).error)
+
+
 def test_where_every_method_is_tried_int16_activations_keep_their_converters_ranges(network, tmp_path: Path):
     from edgefer.artifact import open_artifact
     from edgefer.pipeline import Options, choose_formats, convert

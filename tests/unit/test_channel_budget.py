@@ -12,7 +12,7 @@ keras = pytest.importorskip("keras")
 layers = keras.layers
 
 from edgefer.compression.channel_budget import Limits, plans, smallest_share  # noqa: E402
-from edgefer.compression.channel_costs import Costs, counts_of  # noqa: E402
+from edgefer.compression.channel_costs import Costs  # noqa: E402
 from edgefer.compression.channel_groups import channels_of  # noqa: E402
 from edgefer.compression.channel_importance import (  # noqa: E402
     batch_norm_scales,
@@ -62,8 +62,8 @@ def test_a_plan_is_within_its_budget_and_its_limits_unless_the_smallest_is_not(
     smallest = smallest_share(wide, costs, limits, price)
     assert row.shares(price)[-1] == smallest
     keep = row.within(price, max(target, smallest))
-    assert costs.share(price, counts_of(wide, keep)) <= max(target, smallest)
-    for group, kept in zip(wide.groups, counts_of(wide, keep), strict=True):
+    assert costs.share(price, samples.counts_of(wide, keep)) <= max(target, smallest)
+    for group, kept in zip(wide.groups, samples.counts_of(wide, keep), strict=True):
         width = len(group.units)
         assert min(max(np.ceil(minimum * width - 1e-9), multiple), width) <= kept <= width
         assert kept == width or kept % multiple == 0
@@ -74,7 +74,7 @@ def test_no_step_more_than_needed_is_taken(wide):
     costs = Costs(wide)
     for target in (0.9, 0.7, 0.5, 0.3):
         keep = plan(wide, scores_of(wide), target)
-        counts = counts_of(wide, keep)
+        counts = samples.counts_of(wide, keep)
         larger = [np.minimum(counts + 8 * step, costs.widths) for step in np.eye(len(counts), dtype=np.int64)]
         assert max(costs.share("macs", each) for each in larger) > target
 
@@ -101,7 +101,7 @@ def test_where_only_relative_scores_are_known_all_groups_shrink_alike(wide):
         if isinstance(layer, layers.Conv2D):
             layer.kernel.assign(np.ones(layer.kernel.shape))
     keep = plans(wide, costs, weight_norms(wide), Limits(0.1, 2), price=None).within("macs", 0.4)
-    shares = counts_of(wide, keep) / costs.widths
+    shares = samples.counts_of(wide, keep) / costs.widths
     # One step of 2 channels is a quarter of the narrowest group.
     assert np.ptp(shares) <= 0.25
     assert shares.max() < 1

@@ -13,7 +13,7 @@ keras = pytest.importorskip("keras")
 
 from edgefer.backbones.graph import cost_of  # noqa: E402
 from edgefer.compression.channel_budget import Limits, plans  # noqa: E402
-from edgefer.compression.channel_costs import Costs, counts_of  # noqa: E402
+from edgefer.compression.channel_costs import Costs  # noqa: E402
 from edgefer.compression.channel_groups import channels_of  # noqa: E402
 from edgefer.compression.channel_importance import weight_norms  # noqa: E402
 from edgefer.compression.channel_rebuild import rebuilt  # noqa: E402
@@ -31,7 +31,7 @@ def check(channels, keep, floats):
     narrow = rebuilt(channels, keep)
     expected = answers(samples.masked(channels, keep), floats)
     np.testing.assert_allclose(answers(narrow, floats), expected, atol=CLOSE)
-    foretold, found = Costs(channels).of(counts_of(channels, keep)), cost_of(narrow)
+    foretold, found = Costs(channels).of(samples.counts_of(channels, keep)), cost_of(narrow)
     assert (foretold.parameters, foretold.macs) == (found.parameters, found.macs)
     return narrow
 

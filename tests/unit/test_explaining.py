@@ -53,6 +53,9 @@ def test_float_layers_in_an_integer_file_are_counted_and_named():
         "1 of 2 layers with weights run in float inside an integer file, 75% of the time: x"
     )
     assert said(explanation(layers, format="onnx-fp32"), "float-inside") is None
+    of_int16 = explanation(layers, format="tflite-int16x8")
+    assert said(of_int16, "float-inside")
+    assert said(of_int16, "int8-gain") is None
 
 
 @pytest.mark.parametrize(("group", "rule"), [("quantize", "conversions"), ("layout", "layout")])
