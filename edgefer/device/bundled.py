@@ -63,6 +63,7 @@ def main(folder: Path, words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
     os.environ["PYTHONPATH"] = str(folder)  # for the processes that cold starts are measured in
     try:
+        _refuse_idle(options)
         bundle = read_bundle(folder)
         files = _chosen(bundle, options)
         if options.bench:
@@ -82,6 +83,25 @@ def main(folder: Path, words: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'file system'}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def _refuse_idle(options: argparse.Namespace) -> None:
+    """Pass if one thing is asked for, and no option that has nothing to do with it.
+
+    Raises:
+        InputError: names what is too much, or that nothing is asked for.
+    """
+    asked = [name for name in ("--golden", "--bench") if getattr(options, name[2:])]
+    asked = ["images", *asked] if options.images else asked
+    if not asked:
+        raise InputError("nothing to do", hint="name images or folders, or give --golden or --bench")
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} are given", hint="ask for one of them at a time")
+    timed = {"--out": options.out, "--min-time": options.min_time}
+    if not options.bench and (idle := [name for name, value in timed.items() if value is not None]):
+        raise InputError(f"{idle[0]} is for --bench", hint="leave it away, or give --bench")
+    if options.threads < 0:
+        raise InputError(f"--threads {options.threads}: no number of threads", hint="give 1 or more")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,8 +136,6 @@ def _chosen(bundle: Bundle, options: argparse.Namespace) -> list[tuple[DeviceFil
     from edgefer.errors import TargetUnavailableError
     from edgefer.registry import discover
 
-    if not (options.images or options.golden or options.bench):
-        raise InputError("nothing to do", hint="name images or folders, or give --golden or --bench")
     names = [name for name in bundle.artifacts if Path(name).name.startswith(options.only or "")]
     if not names:
         raise InputError(f"no artifact {options.only!r}", hint=f"there are: {', '.join(bundle.artifacts)}")
@@ -142,7 +160,7 @@ def _threads(bundle: Bundle, options: argparse.Namespace) -> int:
 
 
 def _answer(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options: argparse.Namespace) -> int:
-    """Label each image with each artifact."""
+    """Label each image with each artifact; exit code 2 if one cannot be read."""
     import numpy as np
 
     from edgefer.preprocessing import read_pixels
@@ -150,11 +168,17 @@ def _answer(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options
 
     images = [image for path in options.images for image in _images(path)]
     rows: list[dict[str, Any]] = []
+    refused: dict[Path, InputError] = {}
     for file, runtime in files:
         session, spec = runtime.open(file, _threads(bundle, options)), file.manifest.input
         size = {"height": spec.height, "width": spec.width, "channels": spec.pixel_channels}
         for image in images:
-            odds = predict(session, read_pixels(image, **size)[None])[0]
+            try:
+                pixels = read_pixels(image, **size)
+            except InputError as error:  # it says nothing of the other images
+                refused[image] = error
+                continue
+            odds = predict(session, pixels[None])[0]
             named = dict(zip(file.manifest.labels.names, map(float, odds), strict=True))
             label = file.manifest.labels.names[int(np.argmax(odds))]
             rows.append(
@@ -164,7 +188,9 @@ def _answer(bundle: Bundle, files: Sequence[tuple[DeviceFile, Runtime]], options
         print(json.dumps(rows, indent=2))
     else:
         _print_labels(rows)
-    return 0
+    for reason in refused.values():
+        print(f"error: {reason}", file=sys.stderr)
+    return 2 if refused else 0
 
 
 def _print_labels(rows: list[dict[str, Any]]) -> None:

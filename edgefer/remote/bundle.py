@@ -38,20 +38,34 @@ CONTENT = {
 PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28, 31, 34)))
 WHEEL_PYTHON = "3.11"
 
+# Its own lines are ones that an old Python can read too: it has to say so.
 SCRIPT = '''"""Runs this bundle's models: python run_on_device.py --help"""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER))
 
-from edgefer.device.bundled import main  # noqa: E402 - the path comes first
+
+def lack():
+    """What this Python lacks, in words."""
+    if sys.version_info < (3, 11):
+        return "this is Python %d.%d, and 3.11 or newer is needed" % sys.version_info[:2]
+    missing = [name for name, module in (("numpy", "numpy"), ("pillow", "PIL")) if find_spec(module) is None]
+    return "%s not installed" % " and ".join(missing) if missing else ""
+
 
 if __name__ == "__main__":
+    if lack():
+        sys.stderr.write("error: %s; README.md beside this script says how to install\\n" % lack())
+        sys.exit(4)
+    sys.path.insert(0, str(FOLDER))
+    from edgefer.device.bundled import main
+
     sys.exit(main(FOLDER))
 '''
-README = """Install (Python 3.11 or newer): `python3 -m venv env && env/bin/pip install {install}-r requirements.txt`
+README = """Install ({python}): `python3 -m venv env && env/bin/pip install {install}-r requirements.txt`
 Label images: `env/bin/python run_on_device.py image.jpg` (or a folder: `golden/` holds the models' own images)
 Prove the models on this machine: `env/bin/python run_on_device.py --golden`
 Measure them: `env/bin/python run_on_device.py --bench --out results`; carry `results` back for `edgefer collect`
@@ -129,6 +143,9 @@ def _fill(folder: Path, artifacts: Sequence[Artifact], target: Target, *, wheels
     if wheels:
         _download(folder / "wheels", folder / "requirements.txt")
     text = README.format(
+        python=f"Python {WHEEL_PYTHON}, which the wheels are for"
+        if wheels
+        else f"Python {WHEEL_PYTHON} or newer",
         install="--no-index --find-links wheels " if wheels else "",
         version=version("edgefer"),
         device=target.title,

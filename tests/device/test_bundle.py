@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from PIL import Image
 from edgefer.bench.target import load_target
 from edgefer.device.bundled import _print_labels
 from edgefer.errors import InputError
-from edgefer.remote.bundle import write_bundle
+from edgefer.remote.bundle import SCRIPT, write_bundle
 from edgefer.tflite_ops import custom_ops, flex_ops
 
 
@@ -128,6 +129,10 @@ def test_it_measures_with_the_code_of_bench(bundle, tmp_path):
         ((), "nothing to do", 2),
         (("none.png",), "none.png: cannot be read as an image", 2),
         (("--golden", "--only", "big"), "no artifact 'big'; there are: artifacts/tiny.onnx", 2),
+        (("--golden", "--bench"), "--golden and --bench are given", 2),
+        (("none.png", "--golden"), "images and --golden are given", 2),
+        (("--golden", "--out", "x"), "--out is for --bench", 2),
+        (("--bench", "--threads", "-3"), "--threads -3: no number of threads", 2),
     ],
 )
 def test_one_clear_line(bundle, words, said, code):
@@ -135,6 +140,25 @@ def test_one_clear_line(bundle, words, said, code):
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+def test_an_image_that_cannot_be_read_does_not_keep_the_others_from_their_labels(bundle, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    done = bundle(bundle.folder / "golden" / "00.png", tmp_path / "broken.png", "--json")
+    assert done.returncode == 2
+    assert [Path(row["image"]).name for row in json.loads(done.stdout)] == ["00.png"]
+    assert "broken.png: cannot be read as an image" in done.stderr
+
+
+def test_a_python_without_packages_is_told_what_it_lacks(bundle):
+    command = [sys.executable, "-S", str(bundle.folder / "run_on_device.py"), "--golden"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: numpy and pillow not installed; README.md")
+
+
+def test_an_old_python_can_read_the_script_and_say_that_it_is_old():
+    ast.parse(SCRIPT, feature_version=(3, 7))
 
 
 def test_a_damaged_file_in_it_is_noticed(bundle):
