@@ -96,8 +96,8 @@ def command(
     else:
         records = emulated(opened, target, job.data, **emulation) if emulate else _measured(opened, job)
         found = list(zip(records, files, strict=True))
-    for record, file in found:
-        save_record(record, file)
+        for record, file in found:
+            save_record(record, file)
     if found:
         show([record for record, _ in found], [file for _, file in found], as_json)
     if failure:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgefer.bench.record import RunRecord
     from edgefer.bench.runner import Job
     from edgefer.errors import EdgeferError
+    from edgefer.remote.hosts import Outcome
 
 
 def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,28 +55,35 @@ def on_hosts(
     *,
     cache: bool,
 ) -> tuple[list[tuple[RunRecord, Path]], EdgeferError | None]:
-    """Bench on all hosts; the records with the files they belong in, and the error of one that failed.
+    """Bench on all hosts; their records with the files they are in, and the error of one that failed.
 
-    Each host's records stand in a folder of its name beside ``files``, the places of this machine's own. All failures
-    but the one that is returned are said here.
+    Each host's records stand in a folder of its name beside ``files``, the places of this machine's own, from when it
+    is done: an interruption does not lose them. All failures but the one that is returned are said here.
     """
+    from edgefer.bench.record import save_record
     from edgefer.errors import InputError
     from edgefer.remote.hosts import Host, bench_on_hosts
 
     hosts = [Host(address, python, cache) for address in addresses]
     if len({_folder(address) for address in addresses}) < len(hosts):
         raise InputError("two of the hosts have the same name", hint="name each once")
+    outcomes: dict[str, Outcome] = {}
     with console.progress("bench") as advance:
-        outcomes = bench_on_hosts(artifacts, job, hosts, advance, console.note)
-    found = [
-        pair
-        for outcome, address in zip(outcomes, addresses, strict=True)
-        for pair in zip(outcome.records, files_of_host(files, address), strict=False)
-    ]
-    failures = [outcome.error for outcome in outcomes if outcome.error]
+        for outcome in bench_on_hosts(artifacts, job, hosts, advance, console.note):
+            outcomes[outcome.host.address] = outcome
+            for record, file in _places(outcome, files):
+                save_record(record, file)
+    in_order = [outcomes[address] for address in addresses]
+    failures = [outcome.error for outcome in in_order if outcome.error]
     for failure in failures[1:]:
         console.fail(str(failure))
+    found = [pair for outcome in in_order for pair in _places(outcome, files)]
     return found, failures[0] if failures else None
+
+
+def _places(outcome: Outcome, files: Sequence[Path]) -> list[tuple[RunRecord, Path]]:
+    """A host's records with the files they belong in; none where it failed."""
+    return list(zip(outcome.records, files_of_host(files, outcome.host.address), strict=False))
 
 
 def files_of_host(files: Sequence[Path], address: str) -> list[Path]:

@@ -122,7 +122,7 @@ class Server:
         if not frame["keep"]:
             self.passing.add(frame["job"])
         self._forget()
-        sizes = {sha: size for sha, size in files.values() if not (self.objects / sha).exists()}
+        sizes = {sha: size for sha, size in files.values() if not _is_whole(self.objects / sha, size)}
         needed, free = sum(sizes.values()) + SPARE_BYTES, _free(self.base)
         if needed > free:
             room = f"{needed / 1e6:.0f} MB are needed in {self.base}, {free / 1e6:.0f} MB are free"
@@ -156,7 +156,8 @@ class Server:
         job = self.jobs / frame["job"]
         with _locked(job / "lock", LOCK_SECONDS) as mine, (job / "stderr").open("wb") as errors:
             if not mine:
-                self.say({"failed": "the same run is still under way there"})
+                lost = "after a lost connection it ends within a minute"
+                self.say({"failed": f"the same run is still under way there; {lost}"})
                 return
             agent = subprocess.Popen(
                 [sys.executable, "-m", "edgefer.device.agent", "../job"],
@@ -212,6 +213,8 @@ class Server:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # a board may lose its power before the name gets its bytes
             Path(name).replace(self.objects / sha)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -283,6 +286,11 @@ def _reason(error: OSError) -> str:
     place = f" ({error.filename})" if error.filename else ""
     full = "its disk is full" if error.errno == 28 else error.strerror or str(error)
     return f"{full}{place}"
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Whether a content that was kept is all there: a board that loses its power leaves shorter files."""
+    return path.exists() and path.stat().st_size == size
 
 
 def _free(folder: Path) -> int:

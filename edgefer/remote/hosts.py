@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -55,8 +55,10 @@ class Outcome:
 
 def bench_on_hosts(
     artifacts: Sequence[Artifact], job: Job, hosts: Sequence[Host], progress: Progress, note: Note
-) -> list[Outcome]:
-    """Run ``job`` on all ``hosts`` at the same time. One that fails does not end the others.
+) -> Iterator[Outcome]:
+    """Run ``job`` on all ``hosts`` at the same time, and tell what came of each as soon as it is known.
+
+    One that fails does not end the others.
 
     Raises:
         InputError, VerificationError: an artifact is refused; nothing was sent to anyone.
@@ -70,8 +72,8 @@ def bench_on_hosts(
             for number, host in enumerate(hosts)
         ]
         try:
-            return [run.result() for run in runs]
-        except KeyboardInterrupt:
+            yield from (run.result() for run in as_completed(runs))
+        except (KeyboardInterrupt, GeneratorExit):
             together.interrupted.set()
             raise
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +30,7 @@ BOOTSTRAP = (
     "i = sys.stdin.buffer; exec(i.read(int(i.readline())))"
 )
 GOES_ON = ": it goes on with what is done there"
+GREETING_SECONDS = 90.0
 LAST_LINES = 20
 LAST_WORDS_SECONDS = 5
 
@@ -256,8 +258,20 @@ def connect(host: str, python: str = "python3") -> Iterator[Connection]:
             ) from None
         with _ended(process):
             connection = Connection(host, process, errors)
-            connection.greet()
+            with _killed_after(GREETING_SECONDS, process):
+                connection.greet()
             yield connection
+
+
+@contextmanager
+def _killed_after(seconds: float, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the program if the block takes longer: nothing else bounds what a login there may wait for."""
+    timer = Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

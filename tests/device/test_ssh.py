@@ -87,6 +87,15 @@ def test_only_what_changed_is_sent(bench, tmp_path):
     assert "device: sent 1 of" in done.stderr, "all else is there from the run before"
 
 
+def test_what_a_power_cut_left_short_is_sent_anew(bench, sshd):
+    assert bench().returncode == 0
+    short = max(sshd.cache.glob("edgefer-device/objects/*"), key=lambda path: path.stat().st_size)
+    short.write_bytes(b"")
+    done = bench()
+    assert done.returncode == 0, done.stderr
+    assert "device: sent 1 of" in done.stderr
+
+
 def test_nothing_stays_if_that_is_wanted(bench, sshd):
     assert bench("--no-remote-cache").returncode == 0
     assert sshd.left() == []
