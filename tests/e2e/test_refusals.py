@@ -107,8 +107,15 @@ def test_a_calibrated_format_without_data(model, tmp_path):
     )
 
 
-def test_an_empty_calibration_set(model, tmp_path):
-    refused(convert(model, tmp_path / "o", "--calibration", "0"), tmp_path / "o", "calibration set is empty")
+@pytest.mark.parametrize("form", ["tflite-int8", "onnx-fp32"])
+def test_an_empty_calibration_set(model, tmp_path, form):
+    ran = convert(model, tmp_path / "o", "--calibration", "0", to=form)
+    refused(ran, tmp_path / "o", "'--calibration': 0 is not in the range")
+
+
+def test_an_integer_type_that_no_file_takes(model, tmp_path):
+    ran = convert(model, tmp_path / "o", "--io", "int8", to="onnx-int8")
+    refused(ran, tmp_path / "o", "none of the formats takes int8 at its ends; tflite-int8 does")
 
 
 def test_data_without_a_training_split(model, tmp_path):
