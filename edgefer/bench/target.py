@@ -222,10 +222,21 @@ def require(target: Target) -> None:
         TargetUnavailableError: it is not; the message says what it needs.
     """
     if reason := availability(target):
-        hint = "--accuracy-only scores its files here" if tells_accuracy(target, facts()) else ""
-        if target.stand_ins:
-            hint = "--accuracy-only scores its files here, --host user@mac measures them there"
-        raise TargetUnavailableError(f"target {target.id} is not available here: it {reason}", hint=hint)
+        raise TargetUnavailableError(
+            f"target {target.id} is not available here: it {reason}", hint=_ways_around(target)
+        )
+
+
+def _ways_around(target: Target) -> str:
+    """What a machine that is not the target can do all the same."""
+    ways = []
+    if target.stand_ins or tells_accuracy(target, facts()):
+        ways.append("--accuracy-only scores its files here")
+    if target.needs.board:
+        ways.append("--emulate runs its files on an emulated processor")
+    if target.stand_ins or target.needs.board:
+        ways.append(f"--host user@{'board' if target.needs.board else 'mac'} measures them there")
+    return ", ".join(ways)
 
 
 def for_accuracy(target: Target, machine: Mapping[str, Any] | None = None) -> Target:

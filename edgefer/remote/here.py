@@ -42,9 +42,16 @@ def bench_here(artifacts: Sequence[Artifact], job: Job, progress: Progress) -> l
         unpack(package, folder)
         command = [sys.executable, "-P", "-m", "edgefer.device.agent", str(folder)]
         around = {**os.environ, "PYTHONPATH": str(Path(edgefer.__file__).parent.parent)}
-        with subprocess.Popen(command, env=around, stdout=subprocess.PIPE, text=True) as agent:
+        # In a session of its own: Ctrl-C is for us, who end it.
+        with subprocess.Popen(
+            command, env=around, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as agent:
             assert agent.stdout
-            finished = follow(agent.stdout, job.target.id, progress)
+            try:
+                finished = follow(agent.stdout, job.target.id, progress)
+            except BaseException:
+                agent.kill()
+                raise
         if not finished:
             raise EdgeferError(f"{job.target.id}: the run ended without a result (exit {agent.returncode})")
         found = records(package, folder, target=job.target.id, kind="measured", data=job.data)

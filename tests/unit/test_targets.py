@@ -229,3 +229,13 @@ def test_no_file_and_no_toml(tmp_path):
     (tmp_path / "bad.toml").write_text("id = ")
     with pytest.raises(InputError, match="not a target"):
         read_target(tmp_path / "bad.toml")
+
+
+def test_what_else_can_be_done_for_a_board_is_named(monkeypatch):
+    machine(monkeypatch, "Linux", "x86_64")
+    with pytest.raises(TargetUnavailableError) as caught:
+        require(load_target("raspberry-pi-5"))
+    assert (
+        caught.value.hint
+        == "--emulate runs its files on an emulated processor, --host user@board measures them there"
+    )
