@@ -1,7 +1,8 @@
 """RunRecord: what one artifact did on one target. Raw samples are stored; statistics are derived from them.
 
 Schema history: 1 — first version; ``invalid``, ``parity``, ``instructions``, ``run``, a timing's ``blocks``,
-``receipt`` and ``energy``, and a cold start's ``warm_load_ns`` and ``warm_first_ns`` were added as optional fields.
+``receipt`` and ``energy``, a cold start's ``warm_load_ns`` and ``warm_first_ns``, and an accuracy's ``faces_sha256``
+were added as optional fields.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class Accuracy(Frozen, frozen=True):
     """Scores on the test split: all rows, and without those whose image also stands in the training split.
 
     ``baseline`` is the float backbone on the same rows. ``drop_skipped`` says why there is no F1 drop, if so.
-    ``predictions`` are class numbers on the full split, in order.
+    ``predictions`` are class numbers on the full split, in order. ``faces_sha256`` is the same for networks that take
+    the same faces at different sizes, whose scores' ``rows_sha256`` differ; "" in older records.
     """
 
     data: str
@@ -95,6 +97,7 @@ class Accuracy(Frozen, frozen=True):
     predictions: tuple[int, ...]
     baseline: Baseline | None = None
     drop_skipped: str = ""
+    faces_sha256: str = ""
 
     @property
     def f1_drop(self) -> float | None:

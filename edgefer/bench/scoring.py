@@ -55,6 +55,7 @@ def score_probabilities(
         predictions=tuple(int(value) for value in predictions),
         baseline=baseline,
         drop_skipped=skipped,
+        faces_sha256=test.faces_sha256,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,6 +70,11 @@ class Subset:
     def sha256(self) -> str:
         """Identity of these rows, images and labels in order."""
         return rows_sha256(self.pixels, self.labels)
+
+    @cached_property
+    def faces_sha256(self) -> str:
+        """Identity of the same rows whatever size their images were brought to: fingerprints and labels in order."""
+        return hashlib.sha256(self.prints.tobytes() + self.labels.tobytes()).hexdigest()
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Subset:
         """The chosen rows as a subset of their own (copies)."""

@@ -156,8 +156,14 @@ def _refuse_duplicates(loaded: Iterable[tuple[Path, RunRecord]]) -> None:
 def _refuse_mixed_rows(loaded: Iterable[tuple[Path, RunRecord]]) -> None:
     scored = [(path, record.accuracy) for path, record in loaded if record.accuracy]
     hint = "report them separately: F1 of different rows does not compare"
-    _all_equal([(path, accuracy.full.rows_sha256) for path, accuracy in scored], "rows", hint)
-    _all_equal([(path, accuracy.clean.rows_sha256) for path, accuracy in scored], "leak-free rows", hint)
+    if all(accuracy.faces_sha256 for _, accuracy in scored):
+        _all_equal([(path, accuracy.faces_sha256) for path, accuracy in scored], "faces", hint)
+        _all_equal(
+            [(path, f"{accuracy.clean.n:,}") for path, accuracy in scored], "numbers of leak-free rows", hint
+        )
+    else:
+        _all_equal([(path, accuracy.full.rows_sha256) for path, accuracy in scored], "rows", hint)
+        _all_equal([(path, accuracy.clean.rows_sha256) for path, accuracy in scored], "leak-free rows", hint)
     of_artifacts = [(path, class_names(accuracy.full)) for path, accuracy in scored]
     of_baselines = [
         (path, class_names(accuracy.baseline.full))

@@ -14,12 +14,19 @@ from edgefer.report.tables import Body, Cell, Table
 
 
 def rows_table(groups: Sequence[Group]) -> Table | None:
-    """Which rows were scored, the same for all records as ``collect`` made sure; None without any score."""
+    """Which rows were scored, and their hash at each image size; None without any score.
+
+    They are the same faces for all records, as ``collect`` made sure.
+    """
     scored = [run.record.accuracy for group in groups for run in group.runs if run.record.accuracy]
     if not scored:
         return None
-    parts = (("all test rows", scored[0].full), ("without leaked rows", scored[0].clean))
-    rows = tuple(_rows_line(title, scored[0], score) for title, score in parts)
+    sizes = {accuracy.full.rows_sha256: accuracy for accuracy in reversed(scored)}
+    rows = tuple(
+        _rows_line(title, accuracy, score)
+        for accuracy in reversed(sizes.values())
+        for title, score in (("all test rows", accuracy.full), ("without leaked rows", accuracy.clean))
+    )
     columns = ("rows", "data", "count", "sha256")
     return Table("Rows that were scored", columns, (Body(rows),), frozenset({"data", "sha256"}))
 

@@ -61,6 +61,12 @@ def test_images_of_all_sizes_are_brought_to_one(root: Path) -> None:
     np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
 
 
+def test_the_same_faces_are_known_again_at_another_size(root: Path) -> None:
+    usual, small = (load_for(root, part("fer2013"), size=(side, side)).split("test") for side in (48, 32))
+    assert usual.sha256 != small.sha256
+    assert usual.faces_sha256 == small.faces_sha256 != usual.take(np.arange(2)).faces_sha256
+
+
 def test_rows_of_merged_sets_are_those_of_the_single_ones(root: Path) -> None:
     merged = load_for(root, part("fer2013", "ck+", labels="basic-6"))
     alone = {"fer2013": load(root / "fer2013.csv", "basic-6"), "ck+": load(root / "CK+48", "basic-6")}

@@ -5,6 +5,7 @@ import pytest
 
 from edgefer.errors import InputError
 from edgefer.report.collect import collect
+from edgefer.report.provenance import rows_table
 from tests.report_samples import accuracy, record, records, save, sha
 
 
@@ -107,6 +108,23 @@ def test_other_rows_are_refused_and_the_files_named(tmp_path):
     assert all(str(path) in message for path in paths)
     assert sha("rows")[:12] in message
     assert sha("others")[:12] in message
+
+
+def of_faces(form, rows, faces):
+    scored = accuracy(form, rows=rows)
+    return record(form, accuracy=msgspec.structs.replace(scored, faces_sha256=sha(faces), baseline=None))
+
+
+def test_the_same_faces_at_two_sizes_stand_in_one_report(tmp_path):
+    pair = [of_faces("tflite-int8", "at 48x48", "faces"), of_faces("onnx-int8", "at 96x96", "faces")]
+    (group,) = collect(save(tmp_path, pair))
+    (body,) = rows_table([group]).bodies
+    assert len({row[-1].text for row in body.rows}) == 4
+    other = of_faces("onnx-int8", "at 96x96", "others")
+    message = refusal(save(tmp_path / "others", [pair[0], other]))
+    assert "scored on different faces" in message
+    older = record("onnx-int8", accuracy=accuracy("onnx-int8", rows="at 96x96"))
+    assert "scored on different rows" in refusal(save(tmp_path / "older", [pair[0], older]))
 
 
 def test_other_leak_free_rows_are_refused(tmp_path):
