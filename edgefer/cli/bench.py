@@ -54,8 +54,8 @@ def command(
     emulate: bool,
     out: Path,
     host: tuple[str, ...],
-    remote_python: str,
-    remote_cache: bool,
+    remote_python: str | None,
+    remote_cache: bool | None,
     as_json: bool,
     **emulation: Any,
 ) -> None:
@@ -81,8 +81,13 @@ def command(
         refuse_options(timed, "--emulate measures no latency, and counts on one thread")
     else:
         refuse_options({f"--{name}": value for name, value in emulation.items()}, "nothing is emulated")
+    if not host:
+        far = {"--remote-python": remote_python, "--remote-cache": remote_cache is not None}
+        refuse_options(far, "no --host is given")
     target = _target(target_id, kernels, here=not (emulate or host), accuracy_only=accuracy_only)
     opened = [open_artifact(path) for path in artifacts]
+    if not any(artifact.container == "tflite" for artifact in opened):
+        refuse_options({"--kernels": kernels}, "none of the files is a TFLite one")
     place = record_place(target.id, kernels, emulation["runtime"], "emulated" if emulate else None)
     files = record_files(opened, place, out)
     if not (emulate or accuracy_only):

@@ -31,16 +31,14 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--remote-python",
-            default="python3",
-            show_default=True,
             metavar="COMMAND",
-            help="Python 3.11 or newer on the host, with numpy, pillow and the runtime.",
+            help="Python 3.11 or newer on the host, with numpy, pillow and the runtime.  [default: python3]",
         ),
         click.option(
             "--remote-cache/--no-remote-cache",
-            default=True,
-            show_default=True,
-            help="Keep what was sent in the host's ~/.cache/edgefer-device, so that it is not sent again.",
+            default=None,
+            help="Keep what was sent in the host's ~/.cache/edgefer-device, so that it is not sent again.  "
+            "[default: keep]",
         ),
     )
     return with_options(command, *options)
@@ -51,9 +49,9 @@ def on_hosts(
     job: Job,
     files: Sequence[Path],
     addresses: Sequence[str],
-    python: str,
+    python: str | None,
     *,
-    cache: bool,
+    cache: bool | None,
 ) -> tuple[list[tuple[RunRecord, Path]], EdgeferError | None]:
     """Bench on all hosts; their records with the files they are in, and the error of one that failed.
 
@@ -64,7 +62,7 @@ def on_hosts(
     from edgefer.errors import InputError
     from edgefer.remote.hosts import Host, bench_on_hosts
 
-    hosts = [Host(address, python, cache) for address in addresses]
+    hosts = [Host(address, python or "python3", cache is not False) for address in addresses]
     if len({_folder(address) for address in addresses}) < len(hosts):
         raise InputError("two of the hosts have the same name", hint="name each once")
     outcomes: dict[str, Outcome] = {}
