@@ -112,7 +112,7 @@ def _find(name: str) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # editors on Windows begin a file with a mark
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe file", hint=f"shipped: {', '.join(recipe_ids())}") from None
     except (OSError, UnicodeDecodeError) as error:

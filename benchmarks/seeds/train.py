@@ -10,6 +10,7 @@ again. Its record goes to ``benchmarks/records/seeds``; ``make docs`` brings all
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,11 +46,20 @@ def main(
 
 
 def _train(recipe: str, data: str, out: Path, settings: tuple[str, ...]) -> None:
-    if (out / "train.json").exists():
+    if (record := out / "train.json").exists():
+        _require_settings(record, settings)
         return
     options = [word for setting in settings for word in ("--set", setting)]
     resume = ["--resume"] * (out / "request.json").exists()
     run(edgefer("--verbose", "train", recipe, "--data", data, "--out", out, *options, *resume))
+
+
+def _require_settings(record: Path, settings: tuple[str, ...]) -> None:
+    """Pass if a finished run is the one asked for; an ensemble's settings are its members' in part."""
+    request = json.loads(record.read_bytes())["request"]
+    given = [*request["overrides"], *request.get("member_overrides", ())]
+    if sorted(given) != sorted(settings):
+        raise click.UsageError(f"{record.parent} was trained with other settings; name another --variant")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,11 @@ def test_without_data_that_is_said(bench):
         (("a.tflite", "--accuracy-only", "--batch", "1"), 2, "--batch has no meaning"),
         (("a.tflite", "--remote-python", "py"), 2, "no --host is given, so --remote-python has no meaning"),
         (("a.tflite", "--no-remote-cache"), 2, "no --host is given, so --remote-cache has no meaning"),
-        (("a.onnx", "--kernels", "builtin"), 2, "none of the files is a TFLite one, so --kernels has no meaning"),
+        (
+            ("a.onnx", "--kernels", "builtin"),
+            2,
+            "none of the files is a TFLite one, so --kernels has no meaning",
+        ),
         (("a.tflite", "--batch", "1,x"), 2, "'1,x' is no list of batch sizes"),
         (("a.tflite", "--batch", "0"), 2, "'0' is no list of batch sizes"),
         (("a.tflite", "x/a.tflite"), 2, "would be another artifact's too"),

@@ -59,6 +59,11 @@ def test_a_users_own_file_works(own: Path):
     assert load_recipe(str(own)) == load_recipe("s0-mobilenetv2")
 
 
+def test_a_mark_at_the_files_beginning_is_passed_over(own: Path):
+    own.write_bytes(b"\xef\xbb\xbf" + own.read_bytes())
+    assert load_recipe(str(own)) == load_recipe("s0-mobilenetv2")
+
+
 def test_an_unknown_key_names_file_line_and_suggestion(own: Path):
     name = edit(own, "batch_size = 512", "batchsize = 512")
     line = own.read_text().splitlines().index("batchsize = 512") + 1
