@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from edgefer.bench.intervals import median_interval
 from edgefer.bench.record import BatchTiming, RunRecord
 from edgefer.report.collect import Gated, Group, Run, machine_of
 from edgefer.report.compare import compare, incomparable
@@ -99,6 +100,8 @@ def _start(record: RunRecord) -> dict[str, Value]:
     return {
         "cold_load_ms": cold.load_ns / 1e6 if cold else None,
         "cold_first_ms": cold.first_ns / 1e6 if cold else None,
+        "warm_load_ms": cold.warm_load_ns / 1e6 if cold and cold.warm_load_ns is not None else None,
+        "warm_first_ms": cold.warm_first_ns / 1e6 if cold and cold.warm_first_ns is not None else None,
         "peak_memory_mb": record.peak_memory_bytes / 1e6 if record.peak_memory_bytes is not None else None,
     }
 
@@ -119,9 +122,14 @@ def _emulated(record: RunRecord) -> dict[str, Value]:
 
 
 def _speed(timing: BatchTiming | None) -> dict[str, Value]:
+    """``median_low_ms`` and ``median_high_ms`` are the median's 95 % interval, ``millijoules`` those of one image."""
     quantiles = {"median_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
+    low, high = median_interval(timing) if timing else (None, None)
     return {
         **{name: round(timing.latency_ns(q) / 1e6, 6) if timing else None for name, q in quantiles.items()},
+        "median_low_ms": None if low is None else round(low / 1e6, 6),
+        "median_high_ms": None if high is None else round(high / 1e6, 6),
+        "millijoules": timing.millijoules if timing else None,
         "fps": round(timing.fps, 3) if timing else None,
         "samples": len(timing.samples_ns) if timing else None,
         "unstable": timing.unstable if timing else None,

@@ -59,6 +59,8 @@ def test_csv_numbers_are_the_records_numbers(files):
             if timing.batch == int(line["batch"]):
                 fps = timing.batch / (timing.latency_ns() / 1e9)
                 assert float(line["measured_fps"]) == pytest.approx(fps, rel=1e-6)
+                low, median, high = (float(line[f"measured_median{end}_ms"]) for end in ("_low", "", "_high"))
+                assert low <= median <= high < 1.5 * median
         assert f1 == pytest.approx(truth.accuracy.full.weighted_f1, abs=1e-6)
         assert float(line["size_kb"]) * 1000 == truth.artifact.bytes
 
