@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,8 @@ from edgefer.spec import Frozen, LabelSet
 
 # Rises with the form of an entry, and whenever images would be decoded, or rows dealt or merged, in another way.
 SCHEMA = 4
+LEFT_SECONDS = 24 * 3600.0
+"""Age from which a half-written entry is one that a killed run left."""
 _ENTRY = "entry.json"
 _ARRAYS = ("pixels", "labels", "soft", "leaked", "sources", "prints")
 
@@ -115,6 +119,7 @@ def _checksum(file: Path) -> int:
 
 
 def _store(dataset: Dataset, place: Path) -> None:
+    _sweep(place.parent)
     try:
         with atomic_directory(place) as scratch:
             _write(dataset, scratch)
@@ -122,6 +127,13 @@ def _store(dataset: Dataset, place: Path) -> None:
         # Another process may have stored the same rows meanwhile; then theirs serve as well.
         if _open(place) is None:
             raise
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what runs that were killed left half-written; what is younger may be another run's work."""
+    for left in folder.glob(".*"):
+        if left.is_dir() and time.time() - left.stat().st_mtime > LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(dataset: Dataset, scratch: Path) -> None:

@@ -12,6 +12,8 @@ from edgefer.errors import InputError
 from edgefer.preprocessing import Pixels, open_picture, read_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
+NAMED = 3
+"""Pictures that cannot be used that are named; more are counted."""
 Box = tuple[int, int, int, int]
 
 
@@ -40,13 +42,28 @@ def decode(
     ``size``.
 
     Raises:
-        InputError: a file is missing, truncated, no image, or smaller than its box.
+        InputError: a file is missing, truncated, no image, or smaller than its box; of several, all are counted.
     """
     pixels = np.empty((len(files), *size, channels), np.uint8)
     prints = np.empty(len(files), np.uint64)
+    refused: list[InputError] = []
     for row, file in enumerate(files):
-        pixels[row], prints[row] = _decode(file, size, channels, boxes[row] if boxes else None)
+        try:
+            pixels[row], prints[row] = _decode(file, size, channels, boxes[row] if boxes else None)
+        except InputError as error:
+            refused.append(error)
+    if refused:
+        raise _all_of(refused)
     return pixels, prints
+
+
+def _all_of(refused: Sequence[InputError]) -> InputError:
+    """One error that says how many pictures cannot be used, and which come first."""
+    if len(refused) == 1:
+        return refused[0]
+    first = "; ".join(error.message for error in refused[:NAMED])
+    more = f"; and {len(refused) - NAMED:,} more" if len(refused) > NAMED else ""
+    return InputError(f"{len(refused):,} pictures cannot be used: {first}{more}", hint=refused[0].hint)
 
 
 def _decode(file: Path, size: tuple[int, int], channels: int, box: Box | None) -> tuple[Pixels, int]:

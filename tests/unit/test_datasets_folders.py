@@ -198,6 +198,14 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_several_broken_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    class_folders(tmp_path, ("happy", "sad"), 5)
+    for row in range(5):
+        (tmp_path / "sad" / f"{row:03d}.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"5 pictures cannot be used: .*000.*001.*002.*; and 2 more"):
+        load(tmp_path)
+
+
 def test_ck_subjects_stay_in_one_split(tmp_path: Path) -> None:
     for person in range(30):
         for frame in range(3):

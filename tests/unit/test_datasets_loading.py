@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +105,18 @@ def test_a_damaged_entry_is_built_anew(faces: Path, file: str, damage: str) -> N
         broken.write_bytes(content[:-9] if damage == "cut" else content[:-9] + b"?" * 9)
     assert planned.load().split("train").sha256 == first
     assert broken.read_bytes() == content
+
+
+def test_what_a_killed_run_left_half_written_is_swept_and_a_running_ones_is_not(faces: Path) -> None:
+    planned = plan(faces)
+    left, running = (planned.entry.parent / f".{name}.abc" for name in ("left", "running"))
+    for each in (left, running):
+        (each / "entry").mkdir(parents=True)
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(left, (two_days_ago, two_days_ago))
+    planned.load()
+    assert not left.exists()
+    assert running.exists()
 
 
 def test_settings_and_sources_have_entries_of_their_own(faces: Path) -> None:
