@@ -169,6 +169,15 @@ def test_what_becomes_of_the_network_afterwards_keeps_no_run_from_going_on(tmp_p
     assert finished.record.request.recipe.convert.formats == ("tflite-int8",)
 
 
+def test_a_run_goes_on_where_the_same_rows_are_called_otherwise(tmp_path: Path):
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        go_on(out, hooks=Hooks(step=StopAfter(0)))
+    moved = replace(tiny_dataset(), name="copied elsewhere")
+    trained = train(tiny_recipe(*RICH), moved, out, resume=True)
+    assert trained.record.request.data.sha256 == {name: rows.sha256 for name, rows in moved.splits.items()}
+
+
 def test_votes_that_changed_where_no_label_did_are_other_data_but_older_runs_go_on(tmp_path: Path):
     out, data = tmp_path / "run", tiny_dataset()
     with pytest.raises(KeyboardInterrupt):
