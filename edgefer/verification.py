@@ -66,8 +66,8 @@ def verify_artifact(artifact: Artifact, *, threads: int = 1) -> Verification:
     except EdgeferError:
         raise
     except Exception as error:  # runtimes raise whatever they like at what a file does not take
-        reason = f"it cannot be run as its contract says ({str(error).strip().splitlines()[0]})"
-        return _outcome(artifact, "failed", reason)
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return _outcome(artifact, "failed", f"it cannot be run as its contract says ({said})")
     return _judge(artifact, replayed, session.executed_on)
 
 

@@ -57,7 +57,7 @@ class DataUsed(Frozen, frozen=True):
     votes_sha256: dict[str, str] = msgspec.field(default_factory=dict)
 
     def as_known_to(self, before: DataUsed) -> DataUsed:
-        """This, called as in ``before``, the hashes say which rows they are, and without what that is too old to say."""
+        """This under the name in ``before``, as hashes say which rows they are, without what that is too old to say."""
         votes = self.votes_sha256 if before.votes_sha256 else {}
         return msgspec.structs.replace(self, name=before.name, votes_sha256=votes)
 
