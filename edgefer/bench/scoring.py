@@ -88,9 +88,9 @@ def reader(data: str | Path | None, label_set: str | None) -> Callable[[Artifact
 
     def fit(artifact: Artifact) -> Dataset:
         spec = artifact.manifest.input
-        return read(
-            label_set or artifact.manifest.labels.source, (spec.height, spec.width), spec.pixel_channels
-        )
+        labels = artifact.manifest.labels
+        found = read(label_set or labels.source, (spec.height, spec.width), spec.pixel_channels)
+        return found.among(labels)
 
     return fit
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgefer.evaluation.run import Load
     from edgefer.metrics import Score
     from edgefer.recipe import DataPart
+    from edgefer.spec import LabelSet
 
     Read = Callable[..., Dataset]  # (place, size=(height, width), channels=channels)
 
@@ -83,7 +84,7 @@ def command(
     locate(stated.data)
     asked = data_part(recipe, settings, stated.labels)
     ensemble = Ensemble(_opened(models, stated, asked))
-    as_labelled = _as_labelled(stated.labels or ensemble.labels.source)
+    as_labelled = _as_labelled(stated.labels or ensemble.labels.source, ensemble.labels)
     trained_on = _as_recipe(asked, recipe, settings) if asked else as_labelled
     data = _loader(stated.data, as_labelled if reference else trained_on)
     usual = _loader(reference, trained_on) if reference else None
@@ -123,11 +124,11 @@ def _as_recipe(part: DataPart, recipe: str | None, settings: tuple[str, ...]) ->
     return lambda place, **shape: load_part(place, part, recipe, settings, **shape)
 
 
-def _as_labelled(labels: str) -> Read:
-    """Reads faces of a label set as their files have them."""
+def _as_labelled(labels: str, classes: LabelSet) -> Read:
+    """Reads faces of a label set as their files have them, class folders among the models' ``classes``."""
     from edgefer.datasets.loading import load
 
-    return lambda place, **shape: load(place, labels, **shape)
+    return lambda place, **shape: load(place, labels, **shape).among(classes)
 
 
 def _loader(place: str | None, read: Read) -> Load:

@@ -156,6 +156,6 @@ def _reader(said: Said) -> Read:
         labels = said.labels or contender.labels.source
         dataset = loaded(said.data, labels, size=(spec.height, spec.width), channels=spec.pixel_channels)
         warn_of_trained_rows(contender, dataset)
-        return dataset
+        return dataset.among(contender.labels)
 
     return read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -129,6 +129,18 @@ class Dataset:
             raise InputError(f"{self.name} has no {name} rows", hint=f"it has: {', '.join(self.splits)}")
         return self.splits[name]
 
+    def among(self, classes: LabelSet) -> Dataset:
+        """The same rows, numbered among ``classes`` where this set's class folders are some of those; else itself.
+
+        A set that lacks a class can be answered all the same: there are no rows of it.
+        """
+        own, wanted = self.labels, classes
+        if own.source != "folder" or wanted.source != "folder" or not set(own.names) < set(wanted.names):
+            return self
+        places = np.array([wanted.names.index(name) for name in own.names], np.int64)
+        splits = {name: _renumbered(rows, places, len(wanted)) for name, rows in self.splits.items()}
+        return replace(self, labels=wanted, splits=splits)
+
     def require_classes(self, names: tuple[str, ...], model: str) -> None:
         """Raise ``InputError`` unless the classes, in order, are those (``names``) of ``model``."""
         if names != self.labels.names:
@@ -136,6 +148,13 @@ class Dataset:
                 f"{model}: its classes are {', '.join(names)}; {self.name} has {', '.join(self.labels.names)}",
                 hint="give data with the same label set",
             )
+
+
+def _renumbered(rows: Subset, places: npt.NDArray[np.int64], classes: int) -> Subset:
+    """``rows`` whose class k is ``places[k]`` of so many ``classes``."""
+    soft = np.zeros((len(rows), classes), np.float32)
+    soft[:, places] = rows.soft
+    return replace(rows, labels=places[rows.labels], soft=soft)
 
 
 @dataclass(frozen=True)

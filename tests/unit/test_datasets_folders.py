@@ -13,6 +13,7 @@ from edgefer.datasets.base import Dataset
 from edgefer.datasets.labels import CODES, LABEL_SETS, SPELLINGS
 from edgefer.datasets.loading import load
 from edgefer.errors import InputError
+from edgefer.spec import LabelSet
 
 
 def draw(file: Path, seed: int, size: tuple[int, int] = (48, 48), mode: str = "L") -> Path:
@@ -196,6 +197,22 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(InputError, match=r"sad.001\.png: cannot be read as an image"):
         load(tmp_path)
+
+
+def test_folders_that_are_some_of_a_networks_classes_are_numbered_among_them(tmp_path: Path) -> None:
+    dataset = load(class_folders(tmp_path, ("happy", "sad"), 20))
+    classes = LabelSet(source="folder", names=("angry", "happy", "neutral", "sad"))
+    found = dataset.among(classes)
+    assert found.labels == classes
+    for name, rows in found.splits.items():
+        before = dataset.split(name)
+        assert {int(label) for label in rows.labels} == {1, 3}
+        np.testing.assert_array_equal(rows.soft.argmax(axis=1), rows.labels)
+        np.testing.assert_array_equal((before.labels == 1), (rows.labels == 3))
+        np.testing.assert_array_equal(rows.soft.sum(axis=1), 1)
+    other = LabelSet(source="folder", names=("happy", "surprised"))
+    assert dataset.among(other) is dataset
+    assert dataset.among(LABEL_SETS["ferplus-9"]) is dataset
 
 
 def test_several_broken_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
