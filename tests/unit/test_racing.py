@@ -16,7 +16,7 @@ from edgefer.racing import Race
 
 DATA = tiny_dataset()
 TOY = Backbone(None, INPUT, DATA.labels, (), "toy", "")
-FORM = SimpleNamespace(id="tflite-int8", needs_calibration=False)
+FORM = SimpleNamespace(adjustable=True, id="tflite-int8", needs_calibration=False)
 
 
 def answering(classes):
